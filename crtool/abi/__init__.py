@@ -1,0 +1,1 @@
+"""Numbers and structures of the kernel's interface. No behaviour."""

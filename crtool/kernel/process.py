@@ -1,0 +1,141 @@
+"""Other processes: pidfd(2), kcmp(2), process_vm_readv(2), prlimit(2), robust lists, scheduling."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+from collections.abc import Iterable
+
+from crtool.errors import TargetDied
+from crtool.kernel.syscall import memory_address, syscall
+
+__all__ = [
+    "KCMP_FILE",
+    "KCMP_FILES",
+    "KCMP_FS",
+    "KCMP_IO",
+    "KCMP_SIGHAND",
+    "KCMP_VM",
+    "get_robust_list",
+    "ioprio_get",
+    "kcmp",
+    "pidfd_getfd",
+    "pidfd_open",
+    "read_memory",
+    "read_memory_into",
+    "sched_getattr",
+    "tgkill",
+    "write_memory",
+]
+
+KCMP_FILE, KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND, KCMP_IO, KCMP_SYSVSEM = range(7)
+
+IOV_MAX = 1024
+
+
+def pidfd_open(pid: int) -> int:
+    """A descriptor that refers to process *pid* (pidfd_open(2), since 5.3), close-on-exec."""
+    try:
+        return syscall("pidfd_open", pid, 0)
+    except OSError as error:
+        if error.errno == errno.ESRCH:
+            raise TargetDied(pid) from None
+        raise
+
+
+def pidfd_getfd(pidfd: int, fd: int) -> int:
+    """A descriptor here for the open file description behind *fd* of another process, close-on-exec."""
+    return syscall("pidfd_getfd", pidfd, fd, 0)
+
+
+def kcmp(pid1: int, pid2: int, kind: int, index1: int = 0, index2: int = 0) -> int:
+    """kcmp(2): 0 if both have the same kernel object; 1 or 2 give an order; 3 for unequal without order."""
+    return syscall("kcmp", pid1, pid2, kind, index1, index2)
+
+
+def read_memory(pid: int, address: int, length: int) -> bytes:
+    """Bytes of another process: for small structures, never for pages."""
+    buffer = bytearray(length)
+    got = read_memory_into(pid, [(address, length)], memoryview(buffer))
+    if got != length:
+        raise OSError(errno.EFAULT, f"only {got} of {length} bytes at {address:#x} of PID {pid} are readable")
+    return bytes(buffer)
+
+
+def read_memory_into(pid: int, ranges: Iterable[tuple[int, int]], view: memoryview) -> int:
+    """process_vm_readv(2): reads *ranges* (address, length) one after the other into *view*; returns the bytes got.
+
+    The bytes go from one process to the other without becoming Python objects.
+    """
+    parts = list(ranges)
+    total = sum(length for _, length in parts)
+    if not parts:
+        return 0
+    remote = ctypes.create_string_buffer(b"".join(struct.pack("<QQ", *part) for part in parts), 16 * len(parts))
+    local = (ctypes.c_ulong * 2)(memory_address(view), total)
+    done = 0
+    for first in range(0, len(parts), IOV_MAX):
+        some = parts[first : first + IOV_MAX]
+        want = sum(length for _, length in some)
+        local[0], local[1] = memory_address(view) + done, want
+        try:
+            got = syscall(
+                "process_vm_readv",
+                pid,
+                ctypes.addressof(local),
+                1,
+                ctypes.addressof(remote) + 16 * first,
+                len(some),
+                0,
+            )
+        except OSError as error:
+            if error.errno == errno.ESRCH:
+                raise TargetDied(pid) from None
+            if error.errno == errno.EFAULT:
+                return done
+            raise
+        done += got
+        if got < want:
+            break
+    return done
+
+
+def write_memory(pid: int, address: int, content: bytes) -> None:
+    """process_vm_writev(2): writes into writable memory of another process."""
+    buffer = ctypes.create_string_buffer(content, len(content))
+    local = (ctypes.c_ulong * 2)(ctypes.addressof(buffer), len(content))
+    remote = (ctypes.c_ulong * 2)(address, len(content))
+    try:
+        got = syscall("process_vm_writev", pid, ctypes.addressof(local), 1, ctypes.addressof(remote), 1, 0)
+    except OSError as error:
+        if error.errno == errno.ESRCH:
+            raise TargetDied(pid) from None
+        raise
+    if got != len(content):
+        raise OSError(errno.EFAULT, f"only {got} of {len(content)} bytes could be written at {address:#x}")
+
+
+def get_robust_list(tid: int) -> tuple[int, int]:
+    """get_robust_list(2): address and length of the head of a thread's robust futex list."""
+    head, size = ctypes.c_ulong(), ctypes.c_ulong()
+    syscall("get_robust_list", tid, ctypes.addressof(head), ctypes.addressof(size))
+    return head.value, size.value
+
+
+def ioprio_get(tid: int) -> int:
+    """ioprio_get(2): class and level of one task."""
+    return syscall("ioprio_get", 1, tid)  # IOPRIO_WHO_PROCESS
+
+
+def sched_getattr(tid: int) -> bytes:
+    """sched_getattr(2): struct sched_attr, as many bytes as the kernel fills (at most 64)."""
+    buffer = ctypes.create_string_buffer(64)
+    syscall("sched_getattr", tid, ctypes.addressof(buffer), 64, 0)
+    (size,) = struct.unpack_from("<I", buffer.raw)
+    return buffer.raw[:size]
+
+
+def tgkill(tgid: int, tid: int, signal: int) -> None:
+    """tgkill(2): sends *signal* to one thread."""
+    syscall("tgkill", tgid, tid, signal)

@@ -1,0 +1,84 @@
+"""waitpid(2): the status of a traced task as a value with a closed list of kinds."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from enum import Enum
+
+from crtool.abi import ptrace as abi
+from crtool.errors import TargetDied, TimeoutExpired
+
+__all__ = ["Stop", "WaitStatus", "wait_for_stop"]
+
+WALL = 0x40000000  # __WALL: also children that do not send SIGCHLD, and threads
+
+
+class Stop(Enum):
+    """Why a traced task has stopped, or that it has ended."""
+
+    EXITED = "exited"
+    KILLED = "killed by a signal"
+    SIGNAL = "a signal is about to be delivered"
+    SYSCALL = "at the entry or exit of a system call"
+    INTERRUPTED = "PTRACE_INTERRUPT, or just born under a tracer"
+    GROUP = "stopped by job control"
+    EVENT = "an event of fork, clone, exec…"
+
+
+@dataclass(frozen=True)
+class WaitStatus:
+    """What waitpid(2) said: the kind, with the signal, exit code or event that belongs to it."""
+
+    kind: Stop
+    signal: int = 0
+    event: int = 0
+    code: int = 0
+
+    @classmethod
+    def of(cls, raw: int) -> WaitStatus:
+        """Decodes the status word of a task that was seized with O_TRACESYSGOOD."""
+        if os.WIFEXITED(raw):
+            return cls(Stop.EXITED, code=os.WEXITSTATUS(raw))
+        if os.WIFSIGNALED(raw):
+            return cls(Stop.KILLED, signal=os.WTERMSIG(raw))
+        signal, event = (raw >> 8) & 0xFF, raw >> 16
+        if event == abi.EVENT_STOP:
+            kind = Stop.INTERRUPTED if signal == 5 else Stop.GROUP
+            return cls(kind, signal=signal, event=event)
+        if event:
+            return cls(Stop.EVENT, signal=signal, event=event)
+        if signal == 0x85:
+            return cls(Stop.SYSCALL)
+        return cls(Stop.SIGNAL, signal=signal)
+
+    @property
+    def dead(self) -> bool:
+        """Whether the task has ended."""
+        return self.kind in (Stop.EXITED, Stop.KILLED)
+
+
+def wait_for_stop(tid: int, deadline: float | None = None) -> WaitStatus:
+    """Waits until the tracee *tid* stops; raises TargetDied if it ends instead.
+
+    *deadline* is a time of time.monotonic(); after it TimeoutExpired is raised.
+    """
+    pause = 0.00002
+    while True:
+        try:
+            if deadline is None:
+                pid, raw = os.waitpid(tid, WALL)
+            else:
+                pid, raw = os.waitpid(tid, WALL | os.WNOHANG)
+        except ChildProcessError:
+            raise TargetDied(tid) from None
+        if pid:
+            status = WaitStatus.of(raw)
+            if status.dead:
+                raise TargetDied(tid)
+            return status
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutExpired(f"PID {tid} did not stop in the time given", "give it more --timeout")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.002)

@@ -1,0 +1,265 @@
+"""The birth of a process under our hands, and making it blank.
+
+The first one is a child of crtool: clone3 with the PID of our choice, then execve of a tiny ELF that
+is made here in a memfd. execve gives a clean slate: no C library, no rseq area (one that the C library of crtool
+had registered would kill the child at the next return to user mode once its memory is unmapped), nothing mapped but
+the ELF, a stack and the vDSO. All others are born by an injected clone3 from their parents and are
+attached by the kernel before they run.
+
+A newborn needs no way home: until its release it dies with crtool (PTRACE_O_EXITKILL).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crtool.abi import clone as clone_abi
+from crtool.abi import mman
+from crtool.abi import ptrace as ptrace_abi
+from crtool.abi.signals import ALL_SIGNALS, SIGCHLD, SIGTRAP
+from crtool.arch import cpu
+from crtool.errors import InternalError, RemoteCallError, TargetDied
+from crtool.kernel import clone, ptrace
+from crtool.kernel.syscall import syscall
+from crtool.kernel.wait import Stop, WaitStatus, wait_for_stop
+from crtool.procfs.maps import Mapping, parse
+from crtool.puppet.batch import Batch, Call
+from crtool.puppet.puppet import Puppet, Scratch
+from crtool.puppet.table import Table
+
+__all__ = ["Newborn", "Space", "bear_root"]
+
+_OPTIONS = (
+    ptrace_abi.O_EXITKILL
+    | ptrace_abi.O_TRACESYSGOOD
+    | ptrace_abi.O_TRACEFORK
+    | ptrace_abi.O_TRACEVFORK
+    | ptrace_abi.O_TRACECLONE
+    | ptrace_abi.O_TRACEEXEC
+)
+_MFD_CLOEXEC, _MFD_EXEC = 1, 0x10
+_AT_EMPTY_PATH = 0x1000
+_SYSCALL = b"\x0f\x05\xc3"
+_VDSO_NAMES = (b"[vvar]", b"[vvar_vclock]", b"[vdso]")
+
+
+@dataclass(frozen=True)
+class Space:
+    """A stretch of addresses that is free in every process of the image, where newborns live.
+
+    The scratch mapping comes first, then, after a gap, the vDSO with its data pages.
+    """
+
+    start: int
+    SCRATCH = 1 << 20
+    GAP = 1 << 16
+    VDSO = 1 << 16
+    SIZE = SCRATCH + GAP + VDSO
+
+    @property
+    def scratch(self) -> Scratch:
+        """The scratch mapping."""
+        return Scratch(self.start, self.start + self.SCRATCH)
+
+    @property
+    def vdso(self) -> int:
+        """Where the first of the vDSO's mappings is put."""
+        return self.start + self.SCRATCH + self.GAP
+
+
+def _tiny_elf(address: int) -> bytes:
+    """An ELF executable whose only segment, at *address*, holds one `syscall; ret`."""
+    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    size = 64 + 56 + len(_SYSCALL)
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH", ident, 2, cpu.ELF_MACHINE, 1, address + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0
+    )
+    read_execute = 5
+    segment = struct.pack("<IIQQQQQQ", 1, read_execute, 0, address, address, size, size, cpu.PAGE_SIZE)
+    return header + segment + _SYSCALL
+
+
+class Newborn(Puppet):
+    """A task that is not yet anybody: a process, or one more thread of it."""
+
+    def __init__(self, tid: int, scratch: Scratch, memory: int, pid: int | None = None) -> None:
+        self.tid = tid
+        self.pid = tid if pid is None else pid
+        self.scratch = scratch
+        self.memory = memory
+        self.born: list[int] = []  # what its clone calls have brought forth, in order, in our PID namespace
+
+    @classmethod
+    def attached(cls, tid: int, parent: Newborn, *, thread: bool) -> Newborn:
+        """Takes charge of a task that *parent* has cloned; returns once it has stopped."""
+        wait_for_stop(tid)
+        if thread:
+            return cls(tid, parent.scratch, parent.memory, parent.pid)
+        return cls(tid, parent.scratch, os.open(f"/proc/{tid}/mem", os.O_RDWR | os.O_CLOEXEC))
+
+    def clone(self, batch: Batch, flags: int, exit_signal: int, pids: Sequence[int], *, must: bool = True) -> Call:
+        """Adds a clone3 to *batch*; *pids* as in :func:`crtool.kernel.clone.clone3`."""
+        numbers = clone.set_tid(pids)
+        array = batch.data(struct.pack(f"<{len(numbers)}i", *numbers))
+        args = clone_abi.CLONE_ARGS.pack(flags, 0, 0, 0, exit_signal, 0, 0, 0, 0, len(numbers), 0)
+        struct_clone_args = batch.data(args, {clone_abi.SET_TID_OFFSET: array})
+        return batch.call("clone3", struct_clone_args, len(args), must=must, label="/".join(map(str, pids)))
+
+    def _go(self, table: Table, end: int) -> None:
+        registers = self._blank.copy()
+        registers.aim_at_runner(self.scratch.start, table.address, end, 0, 0)
+        ptrace.set_registers(self.tid, registers)
+        ptrace.cont(self.tid)
+        while True:
+            status = wait_for_stop(self.tid)
+            if status.kind is Stop.SIGNAL and status.signal == SIGTRAP:
+                return
+            self._pass_over(status)
+            ptrace.cont(self.tid)
+
+    @property
+    def _blank(self) -> cpu.Registers:
+        registers = ptrace.registers(self.tid)
+        registers.leave_kernel()
+        return registers
+
+    def _pass_over(self, status: WaitStatus) -> None:
+        if status.kind is Stop.EVENT:
+            if status.event in (ptrace_abi.EVENT_FORK, ptrace_abi.EVENT_VFORK, ptrace_abi.EVENT_CLONE):
+                self.born.append(ptrace.event_message(self.tid))
+        elif status.kind is Stop.SIGNAL and status.signal != SIGCHLD:
+            at = ptrace.registers(self.tid).ip
+            raise InternalError(f"PID {self.tid}: signal {status.signal} at {at:#x} before it was restored")
+
+    def _raw(self, gadget: int, name: str, *args: int) -> int:
+        """One call at the `syscall` instruction at *gadget*; stops right behind it."""
+        registers = self._blank
+        registers.aim_at_call(gadget, cpu.NUMBERS[name], args, registers.sp)
+        ptrace.set_registers(self.tid, registers)
+        for _ in ("entry", "exit"):
+            ptrace.to_next_syscall_stop(self.tid)
+            while (status := wait_for_stop(self.tid)).kind is not Stop.SYSCALL:
+                self._pass_over(status)
+                ptrace.to_next_syscall_stop(self.tid)
+        result = ptrace.registers(self.tid).result
+        if -4095 <= result < 0:
+            raise RemoteCallError(name, args, -result, self.tid)
+        return result
+
+    def mappings(self) -> tuple[Mapping, ...]:
+        """What is mapped in this process now."""
+        with open(f"/proc/{self.pid}/maps", "rb") as file:
+            return parse(file.read())
+
+    def leave_scratch(self) -> None:
+        """Unmaps the scratch mapping: the last call. The task stays stopped behind it, with nothing to return to."""
+        gadget = self.scratch.start + cpu.RUNNER.index(b"\x0f\x05")
+        self._raw(gadget, "munmap", self.scratch.start, self.scratch.end - self.scratch.start)
+
+    def become(self, registers: cpu.Registers, fpu: bytes, mask: int) -> None:
+        """Gives the task the CPU state that it is to go on with."""
+        true = registers.copy()
+        true.forget_restart_block()
+        ptrace.set_fpu(self.tid, fpu)
+        ptrace.set_registers(self.tid, true)
+        ptrace.set_signal_mask(self.tid, mask)
+
+    def release(self) -> None:
+        """Lets the task go; the kernel then delivers its signals and restarts the call that it was in."""
+        ptrace.detach(self.tid)
+
+
+def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: int = SIGCHLD) -> Newborn:
+    """The birth of the first process, a child of this one, blank and with its scratch mapping in *space*.
+
+    Raises OSError with EEXIST if one of *pids* is taken, EPERM without the right to choose.
+    """
+    elf = _memfd(_tiny_elf(space.start))
+    gate, opener = os.pipe()
+    pid = clone.clone3(flags, exit_signal, pids)
+    if pid == 0:
+        try:
+            os.close(opener)  # so that the read ends, with nothing, when crtool dies
+            if os.read(gate, 1):
+                _exec(elf)
+        finally:
+            os._exit(127)
+    try:
+        ptrace.seize(pid, _OPTIONS)
+        os.write(opener, b"!")
+        status = wait_for_stop(pid)
+        if status.event != ptrace_abi.EVENT_EXEC:
+            raise InternalError(f"PID {pid}: unexpected stop ({status.kind.value}) at birth")
+    except TargetDied:
+        raise InternalError(f"PID {pid} could not execute the program that crtool made for it") from None
+    finally:
+        for fd in (elf, gate, opener):
+            os.close(fd)
+    return _blank_out(pid, space)
+
+
+def _memfd(content: bytes) -> int:
+    name = b"crtool\0"
+    buffer = bytearray(name)
+    from crtool.kernel.syscall import memory_address  # noqa: PLC0415
+
+    address = memory_address(memoryview(buffer))
+    try:
+        fd = syscall("memfd_create", address, _MFD_CLOEXEC | _MFD_EXEC)
+    except OSError:
+        fd = syscall("memfd_create", address, _MFD_CLOEXEC)  # before 6.3: every memfd is executable
+    os.write(fd, content)
+    return fd
+
+
+def _exec(fd: int) -> None:
+    import ctypes  # noqa: PLC0415
+
+    empty = ctypes.create_string_buffer(b"")
+    null = (ctypes.c_ulong * 1)(0)
+    syscall(
+        "execveat",
+        fd,
+        ctypes.addressof(empty),
+        ctypes.addressof(null),
+        ctypes.addressof(null),
+        _AT_EMPTY_PATH,
+    )
+
+
+def _blank_out(pid: int, space: Space) -> Newborn:
+    """Gives a process that has just executed the tiny ELF its scratch mapping, and takes all else from it."""
+    puppet = Newborn(pid, space.scratch, os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC))
+    ptrace.to_next_syscall_stop(pid)  # the exit from execve itself
+    wait_for_stop(pid)
+    ptrace.set_signal_mask(pid, ALL_SIGNALS)
+    before = puppet.mappings()
+    gadget = space.start + 120
+    flags = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_FIXED_NOREPLACE | mman.MAP_NORESERVE
+    # The ELF lies where the code page will be, so that its one instruction is there until the runner is:
+    # map the data, then a page of code behind all, run from there, and move it into place.
+    data, spare = space.scratch.data, space.scratch.end
+    readwrite = mman.PROT_READ | mman.PROT_WRITE
+    puppet._raw(gadget, "mmap", data, space.scratch.capacity, readwrite, flags, -1, 0)
+    puppet._raw(gadget, "mmap", spare, cpu.PAGE_SIZE, mman.PROT_READ | mman.PROT_EXEC, flags, -1, 0)
+    puppet._write(spare, cpu.RUNNER)
+    fixed = mman.MREMAP_MAYMOVE | mman.MREMAP_FIXED
+    gadget = spare + cpu.RUNNER.index(b"\x0f\x05")
+    puppet._raw(gadget, "munmap", space.start, cpu.PAGE_SIZE)
+    puppet._raw(gadget, "mmap", space.start, cpu.PAGE_SIZE, mman.PROT_READ | mman.PROT_EXEC, flags, -1, 0)
+    puppet._write(space.start, cpu.RUNNER)
+    batch = Batch()
+    batch.call("munmap", spare, cpu.PAGE_SIZE)
+    place = space.vdso
+    for mapping in before:
+        size = mapping.end - mapping.start
+        if mapping.name in _VDSO_NAMES:
+            batch.call("mremap", mapping.start, size, size, fixed, place, label=mapping.name.decode())
+            place += size
+        elif mapping.start != space.start and mapping.name != b"[vsyscall]":
+            batch.call("munmap", mapping.start, size, label=mapping.name.decode(errors="replace"))
+    puppet.run(batch)
+    return puppet

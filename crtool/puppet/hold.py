@@ -1,0 +1,333 @@
+"""Holding a living process: seize, stop, make it call, let it go, and never harm it.
+
+The invariant: at every instant, if crtool dies by SIGKILL, the target goes on unharmed. What it takes:
+
+1. A target is never attached with EXITKILL, and always with TRACESYSGOOD: a tracer that dies while the
+   task is in a system-call stop would else leave it a real SIGTRAP. It is never single-stepped: the trap
+   flag outlives the tracer.
+2. A task is *at home* when its registers and mask are its own. Before they are changed, the way home is
+   laid below the live part of a stack of the process (:func:`crtool.arch.x86_64.home`): two signal
+   frames, of which the first unmaps the scratch mapping and the second is the task's true state. All
+   that a task led away from home ever does ends in a `ret` into that way.
+3. Registers are aimed at the way home first, and only then are signals blocked; going home it is the
+   other way round. In between, a signal handler may run on top of the way: it returns into it.
+4. One task of a process is away at a time, or the munmap of the first would pull the runner from under
+   the second. To hand over, both are set onto their ways home, outside the runner, before the first comes home.
+5. The runner ends by raising a signal that this program would drop. A living tracer is told even
+   of such a signal; with a dead one the kernel drops it, and the task walks home.
+6. The scratch mapping lies in the middle of the largest hole of the address space, where no mmap of the
+   program's own puts anything while other threads may already run again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from crtool.abi import mman
+from crtool.abi import ptrace as ptrace_abi
+from crtool.abi.signals import ALL_SIGNALS, SI_TKILL, SIGCHLD, SIGSTOP, SIGURG, SIGWINCH, STOP_SIGNALS, bit
+from crtool.arch import cpu
+from crtool.errors import InternalError, RemoteCallError, TargetError
+from crtool.kernel import process, ptrace
+from crtool.kernel.wait import Stop, WaitStatus, wait_for_stop
+from crtool.procfs.maps import Mapping
+from crtool.puppet.code import gadgets_of
+from crtool.puppet.puppet import Puppet, Scratch
+from crtool.puppet.space import largest_hole
+from crtool.puppet.table import Table
+
+__all__ = ["HeldProcess", "HeldThread", "seize"]
+
+# Signals whose default action is to be dropped. Not SIGCONT: raising it would clear pending stops.
+_QUIET = (SIGURG, SIGWINCH, SIGCHLD)
+_SCRATCH_SIZE = 1 << 20
+_RED_ZONE = 128
+_PAGE_MASK = ~(cpu.PAGE_SIZE - 1)
+
+
+def seize(tid: int) -> None:
+    """Becomes the tracer of *tid* and asks it to stop, without waiting for that."""
+    ptrace.seize(tid, ptrace_abi.O_TRACESYSGOOD)
+    ptrace.interrupt(tid)
+
+
+@dataclass
+class HeldThread:
+    """A seized thread and, once it has stopped, the state that is its own."""
+
+    tid: int
+    registers: cpu.Registers  # as they are; on release the kernel restarts what was interrupted
+    portable: cpu.Registers  # the same for a task without this one's restart block: on the way home, after a restart
+    fpu: bytes
+    mask: int
+    group_stopped: bool
+    rseq: tuple[int, int, int]  # address, size, signature
+    seccomp: bool = False
+    stop_signals: list[int] = field(default_factory=list)  # arrived while it was held
+
+    @classmethod
+    def settle(cls, tid: int, deadline: float | None) -> HeldThread:
+        """Waits until the seized thread *tid* has come to rest, and reads its state.
+
+        A signal that is just being delivered goes its way: it is injected, and the thread stops again
+        at the first instruction of the handler, or does not, if the signal ends it.
+        """
+        while True:
+            status = wait_for_stop(tid, deadline)
+            if status.kind in (Stop.INTERRUPTED, Stop.GROUP):
+                break
+            if status.kind is Stop.SIGNAL:
+                # Any trap uses up the pending interrupt, so it is asked for again.
+                ptrace.interrupt(tid)
+                ptrace.cont(tid, status.signal)
+            else:
+                raise InternalError(f"PID {tid}: unexpected stop ({status.kind.value})")
+        registers = ptrace.registers(tid)
+        code = b""
+        if registers.lost_number:
+            before = cpu.CODE_BEFORE_CALL
+            code = process.read_memory(tid, registers.ip - before, before)
+        return cls(
+            tid,
+            registers,
+            registers.without_restart_block(code),
+            ptrace.fpu(tid),
+            ptrace.signal_mask(tid),
+            status.kind is Stop.GROUP,
+            ptrace.rseq(tid),
+        )
+
+
+class HeldProcess(Puppet):
+    """A process all of whose threads crtool holds. As a context manager it lets them go at the end."""
+
+    def __init__(self, pid: int, threads: Sequence[HeldThread], caught: int) -> None:
+        """*threads*: all of them, stopped; *caught*: the set of signals that have a handler (SigCgt)."""
+        self.pid = pid
+        self.threads = {thread.tid: thread for thread in threads}
+        self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        self.scratch = Scratch(0, 0)
+        self._caught = caught
+        self._away: HeldThread | None = None
+        self._slots: tuple[int, int] = (0, 0)
+        self._slot = 0
+        self._way = 0  # where the way home of the one who is away begins
+        self._direct = 0  # from here the way home does not unmap
+        self._saved_stack: tuple[int, bytes] = (0, b"")
+        self._gadgets: cpu.Gadgets | None = None
+
+    # -- the scratch mapping ----------------------------------------------------------------------
+
+    def prepare(self, maps: Sequence[Mapping], tid: int | None = None) -> None:
+        """Makes the scratch mapping, with thread *tid* (any if None) as the one that calls.
+
+        *maps* are the mappings of the frozen process.
+        """
+        thread = self.threads[tid] if tid is not None else self._best_thread()
+        self._gadgets = gadgets_of(self.pid, self.memory, maps)
+        start = largest_hole(maps, _SCRATCH_SIZE + cpu.PAGE_SIZE)
+        self.scratch = Scratch(start, start + cpu.PAGE_SIZE + _SCRATCH_SIZE)
+        self._choose_slots(maps)
+        self._lead_away(thread)
+        flags = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_FIXED_NOREPLACE | mman.MAP_NORESERVE
+        self._one("mmap", start, cpu.PAGE_SIZE, mman.PROT_READ | mman.PROT_EXEC, flags, -1, 0)
+        readwrite = mman.PROT_READ | mman.PROT_WRITE
+        self._one("mmap", self.scratch.data, self.scratch.capacity, readwrite, flags, -1, 0)
+        self._write(start, cpu.RUNNER)
+
+    def _best_thread(self) -> HeldThread:
+        """A thread that can use the runner, if there is one; else any."""
+        threads = list(self.threads.values())
+        free = [thread for thread in threads if self._quiet_signal(thread) and not thread.seccomp]
+        return (free or threads)[0]
+
+    def _choose_slots(self, maps: Sequence[Mapping]) -> None:
+        """Finds room for two ways home in memory that no thread uses: below the live part of a stack.
+
+        The low end of the main stack is best: nobody uses it while all stack pointers are elsewhere,
+        not even programs that keep small stacks of their own. Else the room below some thread's red
+        zone will do.
+        """
+        size = -(-cpu.home_size(max(len(thread.fpu) for thread in self.threads.values())) // cpu.FRAME_ALIGN)
+        size *= cpu.FRAME_ALIGN
+        pointers = [thread.registers.sp for thread in self.threads.values()]
+        at = 0
+        for mapping in maps:
+            low, high = mapping.start, mapping.start + 2 * size
+            if mapping.name == b"[stack]" and mapping.write and high <= mapping.end:
+                margin = 2 * cpu.PAGE_SIZE
+                if not any(low <= pointer < high + margin for pointer in pointers):
+                    at = low
+        if not at:
+            for mapping in maps:
+                for pointer in pointers:
+                    low = (pointer - _RED_ZONE - 2 * size) & -cpu.FRAME_ALIGN
+                    private = mapping.write and not mapping.shared
+                    if private and mapping.start <= low and pointer < mapping.end:
+                        at = at or low
+        if not at:
+            raise TargetError(
+                f"PID {self.pid} has no room left on any stack to be called from",
+                "try again when it is less deep in recursion",
+            )
+        self._saved_stack = (at, os.pread(self.memory, 2 * size, at))
+        self._slots = (at, at + size)
+
+    # -- away from home and back ------------------------------------------------------------------
+
+    def _lead_away(self, thread: HeldThread) -> None:
+        """Makes *thread* the one that is away; whoever was comes home."""
+        if self._away is thread:
+            return
+        assert self._gadgets is not None
+        slot = self._slots[self._slot]
+        self._slot ^= 1
+        laid, direct = cpu.home(
+            slot,
+            thread.portable,
+            thread.fpu,
+            thread.mask,
+            self._gadgets,
+            (self.scratch.start, self.scratch.end - self.scratch.start),
+        )
+        self._write(slot, laid)
+        before, way = self._away, self._way
+        if before is not None:
+            self._set_on_way(before, way)  # out of the runner, which the other would unmap
+        self._set_on_way(thread, slot)
+        ptrace.set_signal_mask(thread.tid, ALL_SIGNALS & ~self._quiet_bits(thread))
+        self._away, self._way, self._direct = thread, slot, direct
+        if before is not None:
+            self._bring_home(before)
+
+    def _set_on_way(self, thread: HeldThread, way: int) -> None:
+        """Aims *thread* at the first step of its way home."""
+        assert self._gadgets is not None
+        start = thread.portable.copy()
+        start.leave_kernel()
+        start.ip, start.sp = self._gadgets.sigreturn[0], way + 8
+        ptrace.set_registers(thread.tid, start)
+
+    def _bring_home(self, thread: HeldThread) -> None:
+        ptrace.set_signal_mask(thread.tid, thread.mask)
+        ptrace.set_registers(thread.tid, thread.registers)
+
+    def _quiet_signal(self, thread: HeldThread) -> int:
+        """A signal that this program neither handles nor blocks in this thread, and so would drop; 0 if none."""
+        for signal in _QUIET:
+            if not (self._caught | thread.mask) & bit(signal):
+                return signal
+        return 0
+
+    def _quiet_bits(self, thread: HeldThread) -> int:
+        signal = self._quiet_signal(thread)
+        return bit(signal) if signal else 0
+
+    # -- running ------------------------------------------------------------------------------------
+
+    def on(self, tid: int) -> Puppet:
+        """This process, with thread *tid* as the one that makes the calls of the next batches."""
+        self._lead_away(self.threads[tid])
+        return self
+
+    def _go(self, table: Table, end: int) -> None:
+        thread = self._away
+        assert thread is not None
+        quiet = self._quiet_signal(thread)
+        if not quiet or thread.seccomp:
+            self._go_one_by_one(table)
+            return
+        registers = thread.registers.copy()
+        registers.aim_at_runner(self.scratch.start, table.address, end, self._way, quiet)
+        ptrace.set_registers(thread.tid, registers)
+        ptrace.cont(thread.tid)
+        while True:
+            status = self._wait(thread)
+            if status.kind is Stop.SIGNAL and status.signal == quiet and self._is_own(thread.tid):
+                return
+            self._suppress(thread, status)
+            ptrace.cont(thread.tid)
+
+    def _is_own(self, tid: int) -> bool:
+        """Whether the signal that stopped the task is the one that the runner raised."""
+        return int.from_bytes(ptrace.siginfo(tid)[8:12], "little", signed=True) == SI_TKILL
+
+    def _go_one_by_one(self, table: Table) -> None:
+        """For a thread that can raise no quiet signal: each call at the gadget, between two system-call stops."""
+        results = table.address + cpu.ENTRY_RESULT
+        for call in table.calls:
+            result = self._raw(call.name, *table.resolved(call))
+            call.finish(result)
+            row = table.row(call)
+            self._write(results + row * cpu.ENTRY.size, result.to_bytes(8, "little", signed=True))
+            if call.must and call.errno:
+                break
+
+    def _one(self, name: str, *args: int) -> int:
+        result = self._raw(name, *args)
+        if -4095 <= result < 0:
+            raise RemoteCallError(name, args, -result, self.pid)
+        return result
+
+    def _raw(self, name: str, *args: int) -> int:
+        """Makes the away thread call *name* at the gadget; returns the raw result."""
+        thread, way = self._away, self._way
+        assert thread is not None and self._gadgets is not None
+        registers = thread.registers.copy()
+        registers.aim_at_call(self._gadgets.call, cpu.NUMBERS[name], args, way)
+        ptrace.set_registers(thread.tid, registers)
+        for _ in ("entry", "exit"):
+            ptrace.to_next_syscall_stop(thread.tid)
+            while (status := self._wait(thread)).kind is not Stop.SYSCALL:
+                self._suppress(thread, status)
+                ptrace.to_next_syscall_stop(thread.tid)
+        return ptrace.registers(thread.tid).result
+
+    def _wait(self, thread: HeldThread) -> WaitStatus:
+        return wait_for_stop(thread.tid)
+
+    def _suppress(self, thread: HeldThread, status: WaitStatus) -> None:
+        """Keeps back what arrives while the thread is away: only stop signals and our own can, all else is blocked."""
+        if status.kind is Stop.SIGNAL and status.signal in STOP_SIGNALS:
+            thread.stop_signals.append(status.signal)
+        elif status.kind is Stop.SIGNAL and status.signal not in _QUIET:
+            registers = ptrace.registers(thread.tid)
+            raise InternalError(f"PID {thread.tid}: signal {status.signal} at {registers.ip:#x} while it was held")
+
+    # -- letting go -----------------------------------------------------------------------------------
+
+    def retire(self) -> None:
+        """Unmaps the scratch mapping and brings everybody home; they stay stopped."""
+        thread = self._away
+        if thread is None:
+            return
+        self._way = self._direct  # the other threads may soon map things; do not unmap twice
+        self._one("munmap", self.scratch.start, self.scratch.end - self.scratch.start)
+        self._bring_home(thread)
+        self._away = None
+        self._write(*self._saved_stack)
+
+    def let_go(self, *, stopped: bool = False) -> None:
+        """Detaches from every thread, all of which are at home.
+
+        The kernel makes a detached task look for signals, which also restarts an interrupted system call.
+        """
+        late = [signal for thread in self.threads.values() for signal in thread.stop_signals]
+        if stopped or late:
+            os.kill(self.pid, SIGSTOP)
+        for thread in self.threads.values():
+            ptrace.detach(thread.tid)
+        os.close(self.memory)
+
+
+def deadline_in(seconds: float | None) -> float | None:
+    """The time of time.monotonic() that lies *seconds* ahead."""
+    return None if seconds is None else time.monotonic() + seconds
+
+
+def share_memory(pid1: int, pid2: int) -> bool:
+    """Whether two processes have the same address space."""
+    return process.kcmp(pid1, pid2, process.KCMP_VM) == 0

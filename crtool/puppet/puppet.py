@@ -1,0 +1,79 @@
+"""The puppet: a task that executes batches for us.
+
+Two kinds share what is here: a *held* task (:mod:`crtool.puppet.hold`), a live program that must never be
+harmed, and a *newborn* (:mod:`crtool.puppet.birth`), a blank process that is becoming one. Both
+have a scratch mapping: one page of code (the runner, readable and executable) and behind it data
+(readable and writable) for tables and buffers.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from crtool.arch import cpu
+from crtool.errors import RemoteCallError
+from crtool.puppet.batch import Batch, Call
+from crtool.puppet.table import Table, listing, tables
+
+__all__ = ["Puppet", "Scratch"]
+
+log = logging.getLogger("crtool.batch")
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Where the scratch mapping lies: a page of code at *start*, then data up to *end*."""
+
+    start: int
+    end: int
+
+    @property
+    def data(self) -> int:
+        """The address of the data."""
+        return self.start + cpu.PAGE_SIZE
+
+    @property
+    def capacity(self) -> int:
+        """The size of the data in bytes."""
+        return self.end - self.data
+
+
+class Puppet(ABC):
+    """A task that makes system calls for us, a batch at a time."""
+
+    pid: int
+    scratch: Scratch
+    memory: int  # descriptor of /proc/PID/mem, open for reading and writing
+
+    @abstractmethod
+    def _go(self, table: Table, end: int) -> None:
+        """Lets the runner walk the table, which lies in scratch, up to address *end*."""
+
+    def run(self, batch: Batch) -> None:
+        """Makes the calls of *batch*; raises RemoteCallError at the first *must* call that fails."""
+        for table in tables(batch, self.scratch.data, self.scratch.capacity):
+            content, end = table.pack()
+            self._write(table.address, content)
+            self._go(table, end)
+            failed = table.unpack(os.pread(self.memory, len(content), table.address))
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("PID %d:\n%s", self.pid, listing(table))
+            if failed is not None:
+                raise RemoteCallError(failed.name, table.resolved(failed), failed.errno, self.pid)
+
+    def call(self, name: str, *args: int | bytes, must: bool = True) -> Call:
+        """One call, as a batch of its own."""
+        batch = Batch()
+        call = batch.call(name, *args, must=must)
+        self.run(batch)
+        return call
+
+    def _write(self, address: int, content: bytes) -> None:
+        """Writes through /proc/PID/mem, which also reaches pages that the task itself may not write."""
+        view = memoryview(content)
+        while view:
+            done = os.pwrite(self.memory, view, address)
+            view, address = view[done:], address + done
