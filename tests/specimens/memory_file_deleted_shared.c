@@ -1,0 +1,38 @@
+/* specimen: deleted file mapped shared by two processes that opened it each for itself | group: memory | needs: nothing */
+#include "memory.h"
+#include "peer.h"
+
+enum { PAGES = 16 };
+
+static void child(struct peer *me) {
+    int fd = open("data", O_RDWR);
+    char *mine = memory_map_file(fd, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+    close(fd);
+    memory_fill(mine + PAGE, PAGE, 11);
+    peer_turn(me);
+    memory_check(mine + 2 * PAGE, PAGE, 22);
+    memory_fill(mine + 3 * PAGE, PAGE, 33);
+    peer_turn(me);
+}
+
+int main(void) {
+    int fd = memory_file("data", PAGES * PAGE, 3);
+    struct peer *peer = peer_start(child);
+    /* Mapped after the fork, so that the two mappings have nothing in common but the file. */
+    char *area = memory_map_file(fd, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+    close(fd);
+    specimen_equal(unlink("data"), 0);
+
+    specimen_ready();
+    specimen_wait();
+
+    memory_check(area, PAGE, 3);
+    memory_check(area + PAGE, PAGE, 11);
+    memory_fill(area + 2 * PAGE, PAGE, 22);
+    peer_step(peer);
+    memory_check(area + 3 * PAGE, PAGE, 33);
+    specimen_check(memory_ends_with(memory_area(area).path, " (deleted)"));
+    specimen_check(access("data", F_OK) != 0);
+    peer_end(peer);
+    return specimen_pass();
+}

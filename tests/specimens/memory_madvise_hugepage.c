@@ -1,0 +1,4 @@
+/* specimen: memory that wants huge pages (MADV_HUGEPAGE) | group: memory | needs: nothing */
+#include "memory.h"
+
+int main(void) { return memory_madvise_specimen(MADV_HUGEPAGE, "hg", NULL); }

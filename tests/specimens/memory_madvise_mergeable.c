@@ -1,0 +1,4 @@
+/* specimen: memory that may be merged with equal pages (MADV_MERGEABLE) | group: memory | needs: nothing */
+#include "memory.h"
+
+int main(void) { return memory_madvise_specimen(MADV_MERGEABLE, "mg", NULL); }

@@ -1,0 +1,4 @@
+/* specimen: memory that wants no huge pages (MADV_NOHUGEPAGE) | group: memory | needs: nothing */
+#include "memory.h"
+
+int main(void) { return memory_madvise_specimen(MADV_NOHUGEPAGE, "nh", NULL); }
