@@ -153,7 +153,7 @@ def difference(theirs: Any, ours: list[list[Any]]) -> str:
     """The first thing in which the schema table of an image is not ours."""
     if not is_table(theirs):
         return "their schema table is malformed"
-    for (name, fields), (our_name, our_fields) in zip(theirs, ours):
+    for (name, fields), (our_name, our_fields) in zip(theirs, ours, strict=False):
         if name != our_name:
             return f"class {name!r:.60} where {our_name} is expected"
         known, declared = dict(our_fields), dict(fields)

@@ -163,7 +163,7 @@ class OptionalColumn(Column):
         except Mismatch as mismatch:
             raise mismatch.moved(places[mismatch.index]) from None
         result: list[Any] = [None] * len(values)
-        for place, value in zip(places, converted):
+        for place, value in zip(places, converted, strict=True):
             result[place] = value
         return result
 
@@ -211,14 +211,14 @@ class MapColumn(Column):
         require(values, dict, "dict")
         keys = spread([*map(tuple, values)], self.key.encode, tuple)
         members = self._members([tuple(value.values()) for value in values], keys, self.inner.encode)
-        return [dict(zip(key, member)) for key, member in zip(keys, members)]
+        return [dict(zip(key, member, strict=True)) for key, member in zip(keys, members, strict=True)]
 
     def decode(self, values: Values) -> Values:
         require(values, tuple, "map")
         keys = spread([[*map(itemgetter(0), value)] for value in values], self.key.decode, tuple)
         members = self._members([[*map(itemgetter(1), value)] for value in values], keys, self.inner.decode)
-        result = [dict(zip(key, member)) for key, member in zip(keys, members)]
-        for index, (key, made) in enumerate(zip(keys, result)):
+        result = [dict(zip(key, member, strict=True)) for key, member in zip(keys, members, strict=True)]
+        for index, (key, made) in enumerate(zip(keys, result, strict=True)):
             if len(made) != len(key):
                 raise Mismatch(index, "a key comes twice")
         return result
@@ -255,7 +255,7 @@ class FixedColumn(Column):
 
     @staticmethod
     def _rows(values: Values, fields: list[Values]) -> Values:
-        return [*zip(*fields)] if fields else [()] * len(values)
+        return [*zip(*fields, strict=True)] if fields else [()] * len(values)
 
     def _require_length(self, values: Values) -> None:
         expected = len(self.columns)
@@ -321,7 +321,8 @@ class UnionColumn(Column):
         if None in tags:
             index = tags.index(None)
             raise Mismatch(index, f"{self.name} expected, not {wire_name(values[index])}")
-        return [*zip(tags, self._by_class(tags, values, {tag: c.encode for tag, c in self.alternatives.items()}))]
+        rows = self._by_class(tags, values, {tag: c.encode for tag, c in self.alternatives.items()})
+        return [*zip(tags, rows, strict=True)]
 
     def decode(self, values: Values) -> Values:
         require(values, list, "array")
@@ -349,6 +350,6 @@ class UnionColumn(Column):
                 converted = convert(chosen)
             except Mismatch as mismatch:
                 raise mismatch.moved(places[mismatch.index]) from None
-            for place, value in zip(places, converted):
+            for place, value in zip(places, converted, strict=True):
                 result[place] = value
         return result

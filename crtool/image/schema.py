@@ -1,13 +1,13 @@
 """From the type hints of a record to its columns and to the schema table that stands in the image.
 
-The schema table says for every dataclass that can occur which fields it has, in which order and of
-which type, so that an image explains itself and a reader sees at once whether it was written by
-a crtool that means the same by it. Each entry is ``[class, [[field, type], …]]``; the first entry is the
-class of the whole record. A class is called by module and name (``pipes.Record``), because resources like to call their record Record.
+The schema table says for every dataclass that can occur which fields it has, in which order and of which type,
+so that an image explains itself and a reader sees at once whether it was written by a crtool that means the
+same by it. Each entry is ``[class, [[field, type], …]]``; the first entry is the class of the whole record. A
+class is called by module and name (``pipes.Record``), because resources like to call their record Record.
 
-How types are written: ``int``, ``bool``, ``str``, ``bytes``, ``float``; ``Name:int`` or ``Name:str`` an enum stored by value;
-``[T]`` tuple[T, ...]; ``(A, B)`` tuple[A, B]; ``{K: T}`` dict; ``T?`` T or nil; ``module.Class`` a dataclass;
-``module.A | module.B`` one of several dataclasses.
+How types are written: ``int``, ``bool``, ``str``, ``bytes``, ``float``; ``Name:int`` or ``Name:str`` an enum
+stored by value; ``[T]`` tuple[T, ...]; ``(A, B)`` tuple[A, B]; ``{K: T}`` dict; ``T?`` T or nil;
+``module.Class`` a dataclass; ``module.A | module.B`` one of several dataclasses.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Schema:
     def table(self) -> list[list[Any]]:
         """What stands in the image: ``[[class, [[field, type], …]], …]``."""
         return [
-            [record.name, [[name, column.name] for name, column in zip(record.fields, record.columns)]]
+            [record.name, [[name, column.name] for name, column in zip(record.fields, record.columns, strict=True)]]
             for record in self._records.values()
         ]
 

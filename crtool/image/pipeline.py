@@ -1,0 +1,96 @@
+"""Buffers that one thread fills while a second one hashes and writes them.
+
+Pages of a target go from process_vm_readv(2) straight into a buffer, from there into a checksum and by write(2)
+into the file: they never become Python objects. All three let go of the interpreter lock, so that reading the
+next buffer overlaps with writing the last one.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+
+__all__ = ["BUFFER_SIZE", "Pipeline"]
+
+# 1 MiB is where the cost of a hand-over (some 20 µs) is lost in that of copying (some 300 µs), and where a buffer
+# is still in the cache of the CPU when it is hashed and written. Larger ones were slower.
+BUFFER_SIZE = 1 << 20
+# One being filled, one being written, two to even out.
+BUFFERS = 4
+# How long an abandoned writer may take to come back from a pipe that nobody reads.
+PATIENCE = 2.0  # seconds
+
+
+class Pipeline:
+    """A first-in first-out way of bytes to *consume*, which is called with full buffers, in order, in another thread.
+
+    The thread is started with the first buffer that gets full: a small image needs none.
+    """
+
+    def __init__(self, consume: Callable[[memoryview], None]) -> None:
+        self._consume = consume
+        # Populated now, that is before the target is frozen, and not page by page while it waits.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+        memory = memoryview(mmap.mmap(-1, BUFFERS * BUFFER_SIZE, flags=flags))
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
+        self._full: SimpleQueue[memoryview | None] = SimpleQueue()
+        for number in range(BUFFERS):
+            self._free.put(memory[number * BUFFER_SIZE : (number + 1) * BUFFER_SIZE])
+        self._current: memoryview | None = None
+        self._filled = 0
+        self._error: BaseException | None = None
+        self._thread: Thread | None = None
+
+    def room(self) -> memoryview:
+        """The unfilled rest of the current buffer, at least one byte. Waits for a free buffer if need be."""
+        if self._error:
+            raise self._error
+        if self._current is None:
+            self._current = self._free.get()
+            self._filled = 0
+        return self._current[self._filled :]
+
+    def advance(self, nbytes: int) -> None:
+        """The first *nbytes* of :meth:`room` are filled; a buffer that is full is handed over."""
+        if self._current is None or not 0 <= nbytes <= len(self._current) - self._filled:
+            raise ValueError(f"{nbytes} bytes are more than there was room for")
+        self._filled += nbytes
+        if self._filled == len(self._current):
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="crtool-image", daemon=True)
+                self._thread.start()
+            self._full.put(self._current)
+            self._current = None
+
+    def flush(self) -> None:
+        """Everything that was filled is consumed when this returns; raises what *consume* raised. Ends the pipeline."""
+        if self._thread:
+            self._full.put(None)
+            self._thread.join()
+            self._thread = None
+        if self._error:
+            raise self._error
+        if self._current is not None and self._filled:
+            self._consume(self._current[: self._filled])
+        self._current = None
+
+    def abandon(self) -> bool:
+        """Throws away what is under way; False if *consume* hangs in a call and may still use its file descriptor."""
+        if self._thread is None:
+            return True
+        self._error = self._error or BrokenPipeError("abandoned")
+        self._full.put(None)
+        self._thread.join(PATIENCE)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        """The second thread: after an error it only gives buffers back, so that nobody waits for one in vain."""
+        while (buffer := self._full.get()) is not None:
+            try:
+                if not self._error:
+                    self._consume(buffer)
+            except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that fills
+                self._error = error
+            self._free.put(buffer)
