@@ -142,17 +142,23 @@ class NewFile:
         try:
             os.fsync(self._fd)
             self._give_name()
-            try:
-                os.fsync(self._folder)
-            except OSError:
-                os.unlink(self._base, dir_fd=self._folder)
-                raise
+            self._sync_folder()
         except FileExistsError:
             raise self._exists() from None
         except OSError as error:
             raise cannot_write(self.name, error) from error
         finally:
             self.discard()
+
+    def _sync_folder(self) -> None:
+        """The name on the disk; takes it back if that fails, because nobody could rely on it."""
+        try:
+            os.fsync(self._folder)
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
+                return  # this file system (CIFS, some FUSE) has no such thing for folders
+            os.unlink(self._base, dir_fd=self._folder)
+            raise
 
     def _give_name(self) -> None:
         """Brings the file to its final name; FileExistsError if that has been taken in the meantime."""

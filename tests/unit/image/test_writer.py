@@ -28,6 +28,7 @@ from crtool.kernel.syscall import memory_address
 
 RECORDS = b"records of a tiny image"
 DATA = random.Random(1).randbytes(3 * 4096)
+ROOT = Path(__file__).resolve().parents[3]
 MakeImage = Callable[..., Path]
 Piped = Callable[[bytes], int]
 
@@ -109,7 +110,7 @@ def test_a_killed_writer_leaves_nothing(tmp_path: Path) -> None:
         "image.append(bytes(5 << 20))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.crt")], env={"PYTHONPATH": os.getcwd()})
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.crt")], env={"PYTHONPATH": str(ROOT)})
 
     assert done.returncode == -signal.SIGKILL
     assert os.listdir(tmp_path) == []
