@@ -146,14 +146,14 @@ class ImageReader:
             return
         if actual < expected:
             raise self._cut(actual)
-        raise self._followed(f"{actual - expected} bytes")
+        raise self._followed(f"{actual - expected} bytes" if actual - expected > 1 else "one byte")
 
     def _cut(self, offset: int) -> ImageError:
         """The file ends at *offset*."""
         return damaged(self.name, self.info.section(offset), f"the file ends after {offset} bytes")
 
     def _followed(self, what: str) -> ImageError:
-        return damaged(self.name, "trailer", f"{what} follow the end of the image")
+        return damaged(self.name, "trailer", f"{what} more than the image has")
 
     def _require_within(self, offset: int, nbytes: int) -> None:
         """Offsets come from records, which may say anything."""
@@ -222,7 +222,7 @@ class ImageReader:
         if len(trailer) < self.info.trailer_length:
             raise self._cut(self.info.trailer_offset + len(trailer))
         if self._source.read_into(memoryview(bytearray(1))):
-            raise self._followed("more bytes")
+            raise self._followed("at least one byte")
         return self._check_trailer(trailer)
 
     def _require_whole(self, damaged_numbers: list[int]) -> None:
