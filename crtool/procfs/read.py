@@ -1,0 +1,139 @@
+"""Reading the files of a process, by PID or by PID and TID (proc(5)).
+
+All paths are resolved from a descriptor of /proc that is opened once, on first use: neither a chroot nor a
+later mount over /proc changes what crtool sees. PIDs are those of the PID namespace of that mount.
+
+What goes wrong becomes one of four things. The process has ended, or is a zombie that lacks the asked file:
+:class:`~crtool.errors.TargetDied`. It lives and the file is not there: :class:`.NoSuchFile`, a TargetError. crtool may
+not look at it: :class:`~crtool.errors.TargetError`. Anything else (no descriptor left, say) stays an OSError.
+
+Not handled: a PID that was given to another process in the meantime. Hold the target, or a pidfd of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+from types import TracebackType
+
+from crtool.errors import TargetDied, TargetError
+from crtool.procfs.error import NoSuchFile
+
+__all__ = ["alive", "entries", "open_file", "path", "proc_root", "read", "read_link", "stat_of"]
+
+_GONE = (errno.ENOENT, errno.ESRCH)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+
+# The kernel hands out seq_file text in pieces of about one page however much is asked for, except for the few files
+# (environ, cmdline) that fill the whole buffer. 64 KiB is what read(2) allocates at no noticeable cost.
+_PIECE = 1 << 16
+
+
+@functools.cache
+def proc_root() -> int:
+    """A descriptor of /proc (O_PATH, close-on-exec), the same one for the life of crtool."""
+    return os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def path(pid: int, name: str, tid: int | None = None) -> str:
+    """The path of a file of process *pid*, or of its thread *tid*, relative to :func:`proc_root`."""
+    return f"{pid}/{name}" if tid is None else f"{pid}/task/{tid}/{name}"
+
+
+def alive(pid: int, tid: int | None = None) -> bool:
+    """Whether the process (or thread) exists and is no zombie."""
+    try:
+        fd = os.open(path(pid, "stat", tid), os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc_root())
+        try:
+            data = os.read(fd, 4096)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in _GONE:
+            return False
+        raise
+    return data[data.rfind(b")") + 2 :][:1] not in (b"Z", b"X", b"x", b"")
+
+
+class _Translated:
+    """Turns the OSError of a block into TargetDied or TargetError about *name* of the process."""
+
+    def __init__(self, pid: int, name: str, tid: int | None) -> None:
+        self.pid, self.name, self.tid = pid, name, tid
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
+        shown = f"/proc/{path(self.pid, self.name, self.tid)}"
+        if error.errno in _GONE:
+            # Asked after the failure, so the answer "alive" can only be wrong for a process that has ended since,
+            # and the next look at it will say so.
+            if not alive(self.pid, self.tid):
+                raise TargetDied(self.pid if self.tid is None else self.tid) from None
+            raise NoSuchFile(self.pid, shown) from None
+        if error.errno in _FORBIDDEN:
+            raise TargetError(
+                f"PID {self.pid}: not permitted to look at {shown}",
+                "run crtool as root, or as the user that the process belongs to",
+            ) from None
+
+
+def read(pid: int, name: str, tid: int | None = None, *, missing: bytes | None = None) -> bytes:
+    """The content of /proc/PID/*name*, or of /proc/PID/task/TID/*name*.
+
+    *missing* is the answer when the process lives but has no such file (the kernel is too old or was built
+    without it); by default that is an error.
+    """
+    try:
+        with _Translated(pid, name, tid):
+            return _read(path(pid, name, tid))
+    except NoSuchFile:
+        if missing is None:
+            raise
+        return missing
+
+
+def _read(relative: str) -> bytes:
+    fd = os.open(relative, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc_root())
+    try:
+        # Short reads are no sign of the end: only an empty one is.
+        pieces = []
+        while piece := os.read(fd, _PIECE):
+            pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(fd)
+
+
+def read_link(pid: int, name: str, tid: int | None = None) -> bytes:
+    """Where the link /proc/PID/*name* (``exe``, ``cwd``, ``fd/7``…) points, exactly as the kernel says it."""
+    with _Translated(pid, name, tid):
+        return os.readlink(path(pid, name, tid).encode(), dir_fd=proc_root())
+
+
+def stat_of(pid: int, name: str, tid: int | None = None) -> os.stat_result:
+    """stat(2) of what the link /proc/PID/*name* leads to, or of the file itself if it is no link."""
+    with _Translated(pid, name, tid):
+        return os.stat(path(pid, name, tid), dir_fd=proc_root())
+
+
+def open_file(pid: int, name: str, flags: int, tid: int | None = None) -> int:
+    """A descriptor of what /proc/PID/*name* leads to, close-on-exec: ``mem``, ``root``, ``map_files/…``."""
+    with _Translated(pid, name, tid):
+        return os.open(path(pid, name, tid), flags | os.O_CLOEXEC, dir_fd=proc_root())
+
+
+def entries(pid: int, name: str, tid: int | None = None) -> list[str]:
+    """The names in the folder /proc/PID/*name* (``fd``, ``task``, ``map_files``), in no order."""
+    fd = open_file(pid, name, os.O_RDONLY | os.O_DIRECTORY, tid)
+    try:
+        with _Translated(pid, name, tid):
+            return os.listdir(fd)
+    finally:
+        os.close(fd)
