@@ -17,6 +17,7 @@ __all__ = [
     "KCMP_IO",
     "KCMP_SIGHAND",
     "KCMP_VM",
+    "Identities",
     "get_robust_list",
     "ioprio_get",
     "kcmp",
@@ -52,6 +53,38 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 def kcmp(pid1: int, pid2: int, kind: int, index1: int = 0, index2: int = 0) -> int:
     """kcmp(2): 0 if both have the same kernel object; 1 or 2 give an order; 3 for unequal without order."""
     return syscall("kcmp", pid1, pid2, kind, index1, index2)
+
+
+class Identities:
+    """Kernel objects of one kind that tasks refer to, each found once, by kcmp(2).
+
+    kcmp gives an order, so the known ones are kept sorted by it, and a new one is found by bisection. Two
+    are compared only where their *place*, whatever cheap facts tell them apart, is equal.
+    """
+
+    def __init__(self, kind: int) -> None:
+        self._kind = kind
+        self._sorted: dict[object, list[tuple[int, int, int]]] = {}  # place → (pid, fd, index)
+        self.count = 0
+
+    def find(self, pid: int, fd: int = 0, place: object = None) -> tuple[int, bool]:
+        """The index of the object that *pid* (for KCMP_FILE: its descriptor *fd*) refers to, and whether it is new."""
+        known = self._sorted.setdefault(place, [])
+        low, high = 0, len(known)
+        while low < high:
+            middle = (low + high) // 2
+            other, other_fd, index = known[middle]
+            order = kcmp(pid, other, self._kind, fd, other_fd)
+            if order == 0:
+                return index, False
+            if order == 1:  # "v1 is less than v2"
+                high = middle
+            else:
+                low = middle + 1
+        index = self.count
+        self.count += 1
+        known.insert(low, (pid, fd, index))
+        return index, True
 
 
 def read_memory(pid: int, address: int, length: int) -> bytes:

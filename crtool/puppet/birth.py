@@ -40,6 +40,7 @@ _OPTIONS = (
     | ptrace_abi.O_TRACECLONE
     | ptrace_abi.O_TRACEEXEC
 )
+_RLIMIT_CORE = 4
 _MFD_CLOEXEC, _MFD_EXEC = 1, 0x10
 _AT_EMPTY_PATH = 0x1000
 _SYSCALL = b"\x0f\x05\xc3"
@@ -154,6 +155,26 @@ class Newborn(Puppet):
         with open(f"/proc/{self.pid}/maps", "rb") as file:
             return parse(file.read())
 
+    def die(self, status: int) -> None:
+        """Ends the process so that its parent finds the wait status *status*; a core dump is not made again."""
+        signal = status & 0x7F
+        if signal:
+            self.call("prlimit64", 0, _RLIMIT_CORE, bytes(16), 0)
+            os.kill(self.pid, signal)
+        registers = self._blank
+        gadget = self.scratch.start + cpu.RUNNER.index(b"\x0f\x05")
+        registers.aim_at_call(gadget, cpu.NUMBERS["exit_group"], ((status >> 8) & 0xFF,), registers.sp)
+        ptrace.set_registers(self.tid, registers)
+        if signal:
+            ptrace.set_signal_mask(self.tid, 0)
+        ptrace.cont(self.tid)
+        try:
+            while True:
+                stop = wait_for_stop(self.tid)
+                ptrace.cont(self.tid, stop.signal if stop.kind is Stop.SIGNAL and stop.signal == signal else 0)
+        except TargetDied:
+            os.close(self.memory)
+
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: the last call. The task stays stopped behind it, with nothing to return to."""
         gadget = self.scratch.start + cpu.RUNNER.index(b"\x0f\x05")
@@ -161,10 +182,8 @@ class Newborn(Puppet):
 
     def become(self, registers: cpu.Registers, fpu: bytes, mask: int) -> None:
         """Gives the task the CPU state that it is to go on with."""
-        true = registers.copy()
-        true.forget_restart_block()
         ptrace.set_fpu(self.tid, fpu)
-        ptrace.set_registers(self.tid, true)
+        ptrace.set_registers(self.tid, registers)
         ptrace.set_signal_mask(self.tid, mask)
 
     def release(self) -> None:

@@ -24,15 +24,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
 from crtool.abi.signals import ALL_SIGNALS, SI_TKILL, SIGCHLD, SIGSTOP, SIGURG, SIGWINCH, STOP_SIGNALS, bit
 from crtool.arch import cpu
-from crtool.errors import InternalError, RemoteCallError, TargetError
+from crtool.errors import InternalError, RemoteCallError, TargetDied, TargetError
 from crtool.kernel import process, ptrace
-from crtool.kernel.wait import Stop, WaitStatus, wait_for_stop
+from crtool.kernel.wait import WALL, Stop, WaitStatus, wait_for_stop
 from crtool.procfs.maps import Mapping
 from crtool.puppet.code import gadgets_of
 from crtool.puppet.puppet import Puppet, Scratch
@@ -104,9 +105,10 @@ class HeldThread:
 class HeldProcess(Puppet):
     """A process all of whose threads crtool holds. As a context manager it lets them go at the end."""
 
-    def __init__(self, pid: int, threads: Sequence[HeldThread], caught: int) -> None:
-        """*threads*: all of them, stopped; *caught*: the set of signals that have a handler (SigCgt)."""
+    def __init__(self, pid: int, threads: Sequence[HeldThread], caught: int, parent: int = 0) -> None:
+        """*threads*: all of them, stopped; *caught*: the set of signals that have a handler (SigCgt); *parent*: its parent."""
         self.pid = pid
+        self.parent = parent
         self.threads = {thread.tid: thread for thread in threads}
         self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
         self.scratch = Scratch(0, 0)
@@ -320,6 +322,22 @@ class HeldProcess(Puppet):
             os.kill(self.pid, SIGSTOP)
         for thread in self.threads.values():
             ptrace.detach(thread.tid)
+        os.close(self.memory)
+
+
+    def bury(self) -> None:
+        """Detaches from what is left of a process of which some thread has died under our hands.
+
+        A tracer has to wait for each thread that died, or the process stays half dead. The main thread is left to
+        the parent if crtool is the parent itself.
+        """
+        for thread in self.threads.values():
+            with suppress(TargetDied):
+                ptrace.detach(thread.tid)
+                continue
+            if thread.tid != self.pid or os.getpid() != self.parent:
+                with suppress(ChildProcessError):
+                    os.waitpid(thread.tid, WALL)
         os.close(self.memory)
 
 

@@ -1,0 +1,13 @@
+"""fcntl(2), memfd_create(2): what the standard library does not name on every Python."""
+
+from __future__ import annotations
+
+F_SETPIPE_SZ = 1031
+F_GETPIPE_SZ = 1032
+F_ADD_SEALS = 1033
+F_GET_SEALS = 1034
+
+MFD_CLOEXEC = 0x1
+MFD_ALLOW_SEALING = 0x2
+MFD_HUGETLB = 0x4
+MFD_EXEC = 0x10

@@ -1,0 +1,1 @@
+"""The two stories, checkpoint and restart, and what leads up to them."""

@@ -1,0 +1,293 @@
+"""Collecting: from a frozen tree to the records of its image.
+
+Reads what crtool can ask itself, runs one batch per process and one per thread for the rest, and gives every
+shared thing its place in a table. When it is done all tasks are at home again; their memory is still to be copied.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from crtool.arch import cpu
+from crtool.engine.freeze import Frozen, FrozenProcess
+from crtool.engine.preflight import Report
+from crtool.engine.snapshot import (
+    FilesRecord,
+    HostRecord,
+    MemoryRecord,
+    ProcessRecord,
+    Snapshot,
+    ThreadRecord,
+)
+from crtool.errors import Obstacle, ObstacleError
+from crtool.image.layout import DataLayout
+from crtool.kernel import process as kernel_process
+from crtool.kernel.process import Identities
+from crtool.procfs import fdinfo as fdinfo_file
+from crtool.procfs import smaps as smaps_file
+from crtool.procfs.maps import Mapping
+from crtool.procfs.read import read
+from crtool.puppet.batch import Batch
+from crtool.puppet.hold import HeldThread
+from crtool.resources.files import eventfd, pipes, regular
+from crtool.resources.files.collector import Inodes
+from crtool.resources.files.fs import FsRecord
+from crtool.resources.files.openfile import OpenFile, borrow
+from crtool.resources.files.table import DescriptorRecord, TableRecord
+from crtool.resources.memory import bounds, mappings, pages, vdso
+
+__all__ = ["Collector"]
+
+_XSTATE_FEATURES = 464  # where PTRACE_GETREGSET(NT_X86_XSTATE) gives XCR0
+
+DescriptionRecord = regular.RegularRecord | pipes.PipeEndRecord | eventfd.EventfdRecord
+
+
+class Collector:
+    """Builds the Snapshot of a frozen tree. As a context manager it closes what it has borrowed."""
+
+    def __init__(self, frozen: Frozen, report: Report) -> None:
+        self.frozen = frozen
+        self.report = report
+        self.layout = DataLayout(cpu.PAGE_SIZE)
+        self.inodes = Inodes(lambda length: self.layout.reserve(length).offset)
+        self.page_sources: list[tuple[FrozenProcess, MemoryRecord]] = []
+        self.pages_skipped = 0
+        self._memories: list[MemoryRecord] = []
+        self._memory_ids = Identities(kernel_process.KCMP_VM)
+        self._tables: list[TableRecord] = []
+        self._table_ids = Identities(kernel_process.KCMP_FILES)
+        self._views: list[FsRecord] = []
+        self._view_ids = Identities(kernel_process.KCMP_FS)
+        self._descriptions: list[DescriptionRecord] = []
+        self._description_ids = Identities(kernel_process.KCMP_FILE)
+        self._pipes: dict[tuple[int, int], int] = {}
+        self._pipe_files: list[tuple[OpenFile, int]] = []  # with a descriptor of our own each
+        self._pipe_flags: list[list[int]] = []
+
+    def __enter__(self) -> Collector:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.inodes.close()
+        for file, _ in self._pipe_files:
+            os.close(file.local)
+        self._pipe_files.clear()
+
+    def collect(self) -> Snapshot:
+        """The records of everything in the tree."""
+        found = self.frozen.processes
+        records = [self._process(process) for process in found.values()]
+        rings = tuple(self._ring(number) for number in range(len(self._pipe_files)))
+        # Contents of inodes come first in the data area, then the pages of one address space after the other.
+        memories = tuple(self._with_pages())
+        numbers = {record.pids[0] for record in records}
+        outside = {number for record in records for number in (record.sid, record.pgid)} - numbers
+        return Snapshot(
+            host=self._host(),
+            root=self.frozen.root,
+            outside=tuple(sorted(number for number in outside if os.path.exists(f"/proc/{number}"))),
+            processes=tuple(records),
+            memories=memories,
+            files=FilesRecord(
+                inodes=tuple(self.inodes.records),
+                pipes=rings,
+                descriptions=tuple(self._descriptions),
+                tables=tuple(self._tables),
+                views=tuple(self._views),
+            ),
+        )
+
+    def _host(self) -> HostRecord:
+        held = next(process.held for process in self.frozen.processes.values() if process.held is not None)
+        fpu = next(iter(held.threads.values())).fpu
+        (xfeatures,) = struct.unpack_from("<Q", fpu, _XSTATE_FEATURES)
+        return HostRecord(os.uname().release, time.time(), xfeatures, len(fpu))
+
+    # -- processes and threads --------------------------------------------------------------------
+
+    def _process(self, process: FrozenProcess) -> ProcessRecord:
+        stat, held = process.stat, process.held
+        threads: tuple[ThreadRecord, ...] = ()
+        memory, subreaper = -1, False
+        if held is not None:
+            smaps = smaps_file.parse(read(process.pid, "smaps"))
+            held.prepare([entry.mapping for entry in smaps])
+            memory = self._memory(process, smaps)
+            pidfd = kernel_process.pidfd_open(process.pid)
+            try:
+                threads = tuple(self._thread(process, thread, pidfd) for thread in held.threads.values())
+            finally:
+                os.close(pidfd)
+            held.retire()
+        return ProcessRecord(
+            pids=process.status.ns_pid,
+            ppid=stat.ppid,
+            pgid=stat.pgrp,
+            sid=stat.session,
+            exit_signal=stat.exit_signal,
+            zombie=held is None,
+            exit_status=stat.exit_code,
+            comm=stat.comm,
+            stopped=held is not None and all(thread.group_stopped for thread in held.threads.values()),
+            subreaper=subreaper,
+            dead_leader=process.dead_leader,
+            memory=memory,
+            threads=threads,
+        )
+
+    def _thread(self, process: FrozenProcess, thread: HeldThread, pidfd: int) -> ThreadRecord:
+        tid = thread.tid
+        table, new = self._table_ids.find(tid)
+        if new:
+            self._tables.append(TableRecord(()))  # its place
+            self._tables[table] = self._table(process.pid, tid, pidfd)
+        view, new = self._view_ids.find(tid)
+        if new:
+            self._views.append(self._view(process, tid))
+        return ThreadRecord(
+            tid=tid,
+            files=table,
+            fs=view,
+            registers=thread.portable.pack(),
+            fpu=thread.fpu,
+            mask=thread.mask,
+        )
+
+    # -- memory ------------------------------------------------------------------------------------------
+
+    def _memory(self, process: FrozenProcess, smaps: tuple[smaps_file.Smap, ...]) -> int:
+        held = process.held
+        assert held is not None
+        index, new = self._memory_ids.find(process.pid)
+        if not new:
+            return index
+        maps = [entry.mapping for entry in smaps]
+        flags = [entry.flags for entry in smaps]
+        if found := mappings.obstacles(process.pid, maps, flags):
+            raise ObstacleError(found)
+        inode_of = self._inode_of(process.pid)
+        records = mappings.dump(
+            maps, flags, [e.page_size for e in smaps], [e.protection_key for e in smaps], inode_of
+        )
+        batch = Batch()
+        finish_bounds = bounds.dump(batch, process.stat, read(process.pid, "auxv"))
+        held.run(batch)
+        code = b""
+        for mapping in maps:
+            if mapping.name == b"[vdso]":
+                code = os.pread(held.memory, mapping.end - mapping.start, mapping.start)
+        with self._opened(f"/proc/{process.pid}/exe") as (fd, link):
+            exe = self.inodes.index(fd, link)
+        record = MemoryRecord(
+            mappings=records,
+            guards=(),
+            extents=(),
+            data=0,
+            bounds=finish_bounds(),
+            exe=exe,
+            vdso=vdso.dump(maps, code),
+            lock_future=0,
+        )
+        self._memories.append(record)
+        self.page_sources.append((process, record))
+        return index
+
+    def _with_pages(self) -> Iterator[MemoryRecord]:
+        """The address spaces with the pages that are to be saved, and their places in the data area."""
+        for number, (process, record) in enumerate(self.page_sources):
+            extents, guards, skipped = pages.saved(process.pid, record.mappings)
+            self.pages_skipped += skipped // cpu.PAGE_SIZE
+            full = MemoryRecord(
+                mappings=record.mappings,
+                guards=guards,
+                extents=extents,
+                data=self.layout.reserve(pages.total(extents)).offset,
+                bounds=record.bounds,
+                exe=record.exe,
+                vdso=record.vdso,
+                lock_future=record.lock_future,
+            )
+            self.page_sources[number] = (process, full)
+            yield full
+
+    def _inode_of(self, pid: int) -> Callable[[Mapping], int]:
+        known: dict[tuple[int, int, int, bytes, bool], int] = {}
+
+        def inode_of(mapping: Mapping) -> int:
+            key = (mapping.major, mapping.minor, mapping.inode, mapping.name, mapping.deleted)
+            if key not in known:
+                with self._opened(f"/proc/{pid}/map_files/{mapping.start:x}-{mapping.end:x}") as (fd, link):
+                    known[key] = self.inodes.index(fd, link)
+            return known[key]
+
+        return inode_of
+
+    @contextmanager
+    def _opened(self, path: str, flags: int = os.O_PATH) -> Iterator[tuple[int, bytes]]:
+        """What a link of /proc leads to, opened, and the text of the link."""
+        link = os.fsencode(os.readlink(path))
+        fd = os.open(path, flags | os.O_CLOEXEC)
+        try:
+            yield fd, link
+        finally:
+            os.close(fd)
+
+    # -- files -------------------------------------------------------------------------------------------
+
+    def _view(self, process: FrozenProcess, tid: int) -> FsRecord:
+        base = f"/proc/{process.pid}/task/{tid}"
+        with self._opened(f"{base}/root") as (fd, link):
+            root = self.inodes.index(fd, link)
+        with self._opened(f"{base}/cwd") as (fd, link):
+            cwd = self.inodes.index(fd, link)
+        from crtool.procfs import status as status_file  # noqa: PLC0415
+
+        umask = status_file.parse(read(process.pid, "status", tid)).umask
+        return FsRecord(root, cwd, umask or 0)
+
+    def _table(self, pid: int, tid: int, pidfd: int) -> TableRecord:
+        base = f"/proc/{pid}/task/{tid}"
+        records = []
+        for fd in sorted(int(name) for name in os.listdir(f"{base}/fd")):
+            link = os.fsencode(os.readlink(f"{base}/fd/{fd}"))
+            info = fdinfo_file.parse(read(pid, f"fdinfo/{fd}", tid))
+            place = (link, info.flags & ~os.O_CLOEXEC, info.pos)
+            description, new = self._description_ids.find(tid, fd, place)
+            if new:
+                with borrow(pidfd, pid, fd, link, info) as file:
+                    self._descriptions.append(self._description(file))
+            records.append(DescriptorRecord(fd, description, bool(info.flags & os.O_CLOEXEC)))
+        return TableRecord(tuple(records))
+
+    def _description(self, file: OpenFile) -> DescriptionRecord:
+        where = f"fd {file.fd}"
+        if regular.recognise(file):
+            if obstacle := regular.obstacle(file, where):
+                raise ObstacleError([obstacle])
+            return regular.dump(file, self.inodes.index(file.local, file.link))
+        if pipes.recognise(file):
+            return pipes.dump_end(file, self._pipe(file))
+        if eventfd.recognise(file):
+            return eventfd.dump(file)
+        raise ObstacleError([Obstacle(file.pid, where, f"{file.shown} cannot be saved", "close it first")])
+
+    def _pipe(self, file: OpenFile) -> int:
+        key = (file.stat.st_dev, file.stat.st_ino)
+        if key not in self._pipes:
+            self._pipes[key] = len(self._pipe_files)
+            inode = -1 if file.link.startswith(b"pipe:[") else self.inodes.index(file.local, file.link)
+            mine = OpenFile(file.pid, file.fd, os.dup(file.local), file.link, file.info, file.stat)
+            self._pipe_files.append((mine, inode))
+            self._pipe_flags.append([])
+        self._pipe_flags[self._pipes[key]].append(file.flags)
+        return self._pipes[key]
+
+    def _ring(self, number: int) -> pipes.PipeRecord:
+        file, inode = self._pipe_files[number]
+        packets = any(flags & os.O_DIRECT for flags in self._pipe_flags[number])
+        return pipes.content(file, inode, packets=packets)

@@ -1,0 +1,190 @@
+"""Freezing a process tree: seize and stop every thread of every process until nobody new is found."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from crtool.errors import TargetDied, TargetError, TimeoutExpired
+from crtool.kernel import ptrace
+from crtool.procfs import stat as stat_file
+from crtool.procfs import status as status_file
+from crtool.procfs.read import read
+from crtool.procfs.stat import Stat
+from crtool.procfs.status import Status
+from crtool.puppet.hold import HeldProcess, HeldThread, seize
+
+__all__ = ["Frozen", "FrozenProcess"]
+
+
+@dataclass
+class FrozenProcess:
+    """A process of the frozen tree. *held* is None for a zombie, of which only stat and status are left."""
+
+    pid: int
+    stat: Stat
+    status: Status
+    held: HeldProcess | None
+    dead_leader: bool = False  # the main thread has ended, others have not
+
+
+class Frozen:
+    """A frozen tree, as a context manager: at the end of the block everybody is let go, whatever happened."""
+
+    def __init__(self, root: int, descendants: Callable[[int], list[int]], deadline: float | None) -> None:
+        """*descendants* lists the living tree below a PID; *deadline* (time.monotonic) bounds the freezing."""
+        self.root = root
+        self.processes: dict[int, FrozenProcess] = {}
+        self.frozen_at = 0.0
+        self.released_at = 0.0
+        self.stopped: frozenset[int] = frozenset()  # processes to be left stopped by SIGSTOP
+        self._descendants = descendants
+        self._deadline = deadline
+        self._seized: dict[int, list[int]] = {}  # pid → TIDs that are ours, from before they have settled
+
+    def __enter__(self) -> Frozen:
+        try:
+            self._freeze()
+        except BaseException:
+            self.let_go()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.let_go()
+
+    @property
+    def seconds(self) -> float:
+        """How long the tree stood still: from the first stop to the last release, or to now."""
+        return (self.released_at or time.monotonic()) - self.frozen_at
+
+    def _freeze(self) -> None:
+        self.frozen_at = time.monotonic()
+        while True:
+            new = [pid for pid in self._descendants(self.root) if pid not in self.processes]
+            if not new:
+                return
+            pending: dict[int, dict[int, HeldThread]] = {}
+            for pid in new:
+                self._seize_process(pid, {})
+            for pid in new:
+                pending[pid] = self._settle(pid)
+            for pid in new:
+                self._take(pid, pending[pid])
+
+    def _seize_process(self, pid: int, known: dict[int, HeldThread]) -> bool:
+        """Seizes the threads of *pid* that are not yet ours; says whether there were any."""
+        mine = self._seized.setdefault(pid, [])
+        found = False
+        for tid in _threads(pid):
+            if tid in mine or tid in known:
+                continue
+            try:
+                seize(tid)
+            except (TargetDied, PermissionError) as error:
+                if _is_dead(pid, tid):
+                    continue  # a zombie has nothing to be stopped
+                if isinstance(error, PermissionError):
+                    raise TargetError(f"PID {tid} may not be traced: {error.strerror}", "see crtool check") from None
+                continue
+            mine.append(tid)
+            found = True
+        return found
+
+    def _settle(self, pid: int) -> dict[int, HeldThread]:
+        """Waits until all threads of *pid*, also those born meanwhile, have come to rest."""
+        settled: dict[int, HeldThread] = {}
+        while True:
+            for tid in list(self._seized[pid]):
+                if tid in settled:
+                    continue
+                try:
+                    settled[tid] = HeldThread.settle(tid, self._deadline)
+                except TargetDied:
+                    self._seized[pid].remove(tid)  # it ended before it could be stopped: so be it
+                except TimeoutExpired as error:
+                    raise _why_not_stopped(pid, tid) or error from None
+            if not self._seize_process(pid, settled):
+                return settled
+
+    def _take(self, pid: int, threads: dict[int, HeldThread]) -> None:
+        try:
+            stat, status = stat_file.parse(read(pid, "stat")), status_file.parse(read(pid, "status"))
+        except TargetDied:
+            if threads:
+                raise
+            return  # it has been reaped; the next pass will not list it
+        held = None
+        if threads:
+            held = HeldProcess(pid, list(threads.values()), status.caught, stat.ppid)
+        self.processes[pid] = FrozenProcess(pid, stat, status, held, bool(threads) and pid not in threads)
+
+    def let_go(self) -> None:
+        """Brings everybody home and detaches; what has died meanwhile is passed over."""
+        for process in self.processes.values():
+            if process.held is None:
+                continue
+            try:
+                process.held.retire()
+                process.held.let_go(stopped=process.pid in self.stopped)
+            except TargetDied:
+                process.held.bury()
+            self._seized.pop(process.pid, None)
+        for tids in self._seized.values():
+            for tid in tids:  # seized, but never taken: at home, stopped or about to stop
+                _detach_early(tid)
+        self._seized.clear()
+        self.released_at = self.released_at or time.monotonic()
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _is_dead(pid: int, tid: int) -> bool:
+    try:
+        return stat_file.parse(read(pid, "stat", tid)).state in ("Z", "X")
+    except TargetDied:
+        return True
+
+
+def _why_not_stopped(pid: int, tid: int) -> TargetError | None:
+    """Names what keeps a thread from stopping, if that can be seen."""
+    try:
+        state = stat_file.parse(read(pid, "stat", tid)).state
+        call = read(pid, "syscall", tid).split()
+    except (TargetDied, OSError):
+        return None
+    from crtool.arch import cpu  # noqa: PLC0415
+
+    numbers = {str(cpu.NUMBERS[name]).encode(): name for name in ("vfork", "clone", "clone3")}
+    if state == "D" and call and call[0] in numbers:
+        return TargetError(
+            f"PID {pid} is in the middle of {numbers[call[0]]} with CLONE_VFORK and waits for its child to exec or exit; "
+            "the kernel stops nobody there",
+            "try again when the child has gone on",
+        )
+    if state == "D":
+        return TargetError(f"PID {tid} is in an uninterruptible wait of the kernel", "try again later")
+    return None
+
+
+def _detach_early(tid: int) -> None:
+    """Detaches from a thread whose stop has perhaps not been seen yet."""
+    from crtool.kernel.wait import Stop, wait_for_stop  # noqa: PLC0415
+
+    try:
+        try:
+            ptrace.detach(tid)
+            return
+        except TargetDied:
+            pass  # not stopped (or really gone): wait for the stop that was asked for
+        status = wait_for_stop(tid, time.monotonic() + 1)
+        ptrace.detach(tid, status.signal if status.kind is Stop.SIGNAL else 0)
+    except (TargetDied, TimeoutExpired):
+        pass

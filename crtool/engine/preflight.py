@@ -1,0 +1,112 @@
+"""Looking before touching: everything about a tree that would stand in the way of a checkpoint, at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from crtool.errors import Obstacle, TargetDied, TargetError
+from crtool.kernel.process import pidfd_open
+from crtool.procfs import fdinfo as fdinfo_file
+from crtool.procfs import ns as ns_file
+from crtool.procfs import status as status_file
+from crtool.procfs.read import read
+from crtool.procfs.status import Status
+from crtool.resources.files import eventfd, pipes, regular
+from crtool.resources.files.openfile import OpenFile, borrow
+from crtool.tree.walk import descendants, name_of
+
+__all__ = ["Report", "survey"]
+
+
+@dataclass
+class Report:
+    """What a look at a living tree has found."""
+
+    pids: list[int]
+    obstacles: list[Obstacle] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    memory: int = 0  # bytes resident in private memory: about the size of an image
+
+
+def survey(pid: int) -> Report:
+    """Looks at process *pid* and its descendants; raises TargetError if *pid* is nothing that can be checkpointed."""
+    _judge_target(pid)
+    report = Report(descendants(pid))
+    for number in report.pids:
+        try:
+            _survey_process(report, number, pid)
+        except TargetDied:
+            if number == pid:
+                raise
+    return report
+
+
+def _judge_target(pid: int) -> None:
+    status = _status(pid)
+    if status.tgid != pid:
+        raise TargetError(f"{pid} is a thread of PID {status.tgid}", f"name the process: {status.tgid}")
+    if status.kthread:
+        raise TargetError(f"PID {pid} is a kernel thread ({status.name.decode(errors='replace')})", "only programs can be checkpointed")
+    if status.state == "Z":
+        raise TargetError(f"PID {pid} has ended and is a zombie", f"its parent, PID {status.ppid}, has to wait for it")
+    line = os.getpid()
+    while line > 0:
+        if line == pid:
+            who = "crtool itself" if line == os.getpid() else "an ancestor of crtool"
+            raise TargetError(f"PID {pid} is {who}", "run crtool outside the tree that it is to save")
+        line = _status(line).ppid
+
+
+def _status(pid: int) -> Status:
+    try:
+        return status_file.parse(read(pid, "status"))
+    except TargetDied:
+        raise TargetError(f"there is no process with PID {pid}", "look for it with ps") from None
+
+
+def _survey_process(report: Report, pid: int, root: int) -> None:
+    status = status_file.parse(read(pid, "status"))
+    if status.state in ("Z", "X"):
+        return
+    if status.tracer_pid:
+        tracer = status.tracer_pid
+        report.obstacles.append(
+            Obstacle(pid, "", f"is traced by PID {tracer} ({name_of(tracer)})", "end that, or let it detach")
+        )
+        return
+    _survey_namespaces(report, pid)
+    _survey_files(report, pid)
+
+
+def _survey_namespaces(report: Report, pid: int) -> None:
+    for kind in ns_file.of(pid).differing(ns_file.of(os.getpid())):
+        report.obstacles.append(
+            Obstacle(pid, "", f"lives in another {kind} namespace than crtool", "run crtool inside that namespace")
+        )
+
+
+def _survey_files(report: Report, pid: int) -> None:
+    pidfd = pidfd_open(pid)
+    try:
+        for fd in sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd")):
+            try:
+                link = os.fsencode(os.readlink(f"/proc/{pid}/fd/{fd}"))
+                info = fdinfo_file.parse(read(pid, f"fdinfo/{fd}"))
+                with borrow(pidfd, pid, fd, link, info) as file:
+                    if (obstacle := file_obstacle(file)) is not None:
+                        report.obstacles.append(obstacle)
+            except (OSError, TargetError):
+                continue  # closed meanwhile: the frozen tree will be looked at again
+    finally:
+        os.close(pidfd)
+
+
+def file_obstacle(file: OpenFile) -> Obstacle | None:
+    """Why *file* cannot be saved, if so."""
+    where = f"fd {file.fd}"
+    if regular.recognise(file):
+        return regular.obstacle(file, where)
+    if pipes.recognise(file) or eventfd.recognise(file):
+        return None
+    return Obstacle(file.pid, where, f"{file.shown} cannot be saved", "close it first")

@@ -1,0 +1,172 @@
+"""The story of a restart, top to bottom."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from crtool.engine.forest import forest_of
+from crtool.engine.prepare import Prepared
+from crtool.engine.rebuild import Rebuilder, needed_files
+from crtool.engine.results import Progress, RestartResult
+from crtool.engine.snapshot import Snapshot
+from crtool.engine.stages import Clock, Stage
+from crtool.engine.wait import wait_for
+from crtool.errors import EnvironmentDiffers
+from crtool.image import codec
+from crtool.image.reader import ImageReader
+from crtool.puppet.birth import Newborn, Space
+from crtool.puppet.space import largest_hole
+from crtool.tree.grow import grow, kill_all
+from crtool.tree.plan import plan
+
+__all__ = ["restart"]
+
+
+def restart(
+    image: str | os.PathLike[str] | int,
+    *,
+    detach: bool = False,
+    leave_stopped: bool = False,
+    pidfile: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> RestartResult:
+    """Brings back the processes of *image* (a path, or a descriptor to read from), with the PIDs they had.
+
+    Waits for the root's end, forwarding signals to it, unless *detach*. *pidfile* gets the root's PID once everything
+    runs.
+
+    Raises NotFound, ImageError (before a process is born), EnvironmentDiffers; after any of them nothing is left behind.
+    """
+    clock = Clock()
+    reader = ImageReader.from_descriptor(image) if isinstance(image, int) else ImageReader.open(image)
+    with reader:
+        with clock.stage(Stage.READ):
+            snapshot = codec.unpack(reader.records, Snapshot)
+            if not reader.is_stream:
+                reader.verify(None if progress is None else lambda done, all: progress(Progress("verifying", done, all)))
+        with Prepared(snapshot, reader) as prepared:
+            with clock.stage(Stage.PREPARE):
+                _judge_cpu(snapshot)
+                order = plan(forest_of(snapshot))
+                prepared.make()
+                needed_files(prepared)
+            with clock.stage(Stage.BIRTHS):
+                puppets = grow(order, _free_space(snapshot), who_has)
+            try:
+                _rebuild(snapshot, puppets, prepared, clock, leave_stopped=leave_stopped)
+                if reader.is_stream:
+                    reader.finish()
+                if pidfile is not None:
+                    _write_pidfile(pidfile, snapshot.root)
+                with clock.stage(Stage.RELEASE):
+                    pass
+            except BaseException:
+                kill_all(puppets)
+                raise
+    result = RestartResult(
+        pid=snapshot.root,
+        processes=len(snapshot.processes),
+        wall_seconds=clock.wall,
+        warnings=(*prepared.warnings, *map(str, order.warnings)),
+    )
+    if detach:
+        return result
+    return RestartResult(**{**result.__dict__, "status": wait_for(snapshot.root)})
+
+
+def _judge_cpu(snapshot: Snapshot) -> None:
+    """Compares the CPU state that the image has with what this CPU can load."""
+    from crtool.kernel.features import xfeatures  # noqa: PLC0415
+
+    here = xfeatures()
+    if missing := snapshot.host.xfeatures & ~here:
+        raise EnvironmentDiffers(
+            f"this CPU lacks registers that the image has (XSAVE features {missing:#x})", "restart it on a CPU that has them"
+        )
+
+
+def _free_space(snapshot: Snapshot) -> Space:
+    """Addresses that are free in every address space of the image, for the newborns to live in."""
+    extents = [mapping for memory in snapshot.memories for mapping in memory.mappings]
+    special = [mapping for memory in snapshot.memories for mapping in memory.vdso.mappings]
+    return Space(largest_hole([*extents, *special], Space.SIZE))
+
+
+def who_has(pid: int) -> str:
+    """In words, who bears a number."""
+    from crtool.tree.walk import bearer  # noqa: PLC0415
+
+    return bearer(pid)
+
+
+def _rebuild(
+    snapshot: Snapshot,
+    puppets: dict[int, Newborn],
+    prepared: Prepared,
+    clock: Clock,
+    *,
+    leave_stopped: bool,
+) -> None:
+    living = [
+        Rebuilder(record, puppets[record.pids[0]], prepared) for record in snapshot.processes if not record.zombie
+    ]
+    tables: set[int] = set()
+    views: set[int] = set()
+    memories: set[int] = set()
+    first_of_table: set[int] = set()
+    kernel_vdso = _vdso_code(puppets[snapshot.root])
+    with clock.stage(Stage.FILES):
+        for process in living:
+            main = process.record.threads[0]
+            if main.files not in tables:
+                first_of_table.add(process.record.pids[0])
+            process.files(own_table=main.files not in tables, own_view=main.fs not in views)
+            tables.add(main.files)
+            views.add(main.fs)
+    with clock.stage(Stage.SPACE):
+        for process in living:
+            if process.record.memory not in memories:
+                memories.add(process.record.memory)
+                process.space(kernel_vdso)
+        for process in living:
+            process.births()
+    with clock.stage(Stage.STATE):
+        for process in living:
+            process.state(own_table=process.record.pids[0] in first_of_table)
+        for record in snapshot.processes:
+            if record.zombie:
+                puppets[record.pids[0]].die(record.exit_status)
+    with clock.stage(Stage.RELEASE):
+        left: set[int] = set()
+        for process in reversed(living):
+            if process.record.memory not in left:
+                left.add(process.record.memory)
+                process.leave_scratch()
+            process.become()
+        if leave_stopped:
+            for process in living:
+                os.kill(process.record.pids[0], signal.SIGSTOP)
+        for process in living:
+            process.release()
+
+
+def _vdso_code(puppet: Newborn) -> bytes:
+    for mapping in puppet.mappings():
+        if mapping.name == b"[vdso]":
+            return os.pread(puppet.memory, mapping.end - mapping.start, mapping.start)
+    return b""
+
+
+def _write_pidfile(path: str, pid: int) -> None:
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with open(temporary, "w", encoding="ascii") as file:
+            file.write(f"{pid}\n")
+        os.rename(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise EnvironmentDiffers(f"{path} cannot be written: {error.strerror}", "choose another --pidfile") from None

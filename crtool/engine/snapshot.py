@@ -1,0 +1,106 @@
+"""What an image holds: the records of all processes, and the things that they share, each once.
+
+Shared things stand in tables of their own, and those who share them hold an index into the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crtool.resources.files.eventfd import EventfdRecord
+from crtool.resources.files.fs import FsRecord
+from crtool.resources.files.inodes import DeletedRecord, MemfdRecord, PathRecord, SharedMemoryRecord
+from crtool.resources.files.pipes import PipeEndRecord, PipeRecord
+from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.table import TableRecord
+from crtool.resources.memory.bounds import BoundsRecord
+from crtool.resources.memory.mappings import GuardRecord, MappingRecord
+from crtool.resources.memory.pages import ExtentRecord
+from crtool.resources.memory.vdso import VdsoRecord
+
+__all__ = [
+    "FilesRecord",
+    "HostRecord",
+    "MemoryRecord",
+    "ProcessRecord",
+    "Snapshot",
+    "ThreadRecord",
+]
+
+
+@dataclass(frozen=True)
+class HostRecord:
+    """The machine and the moment of the checkpoint."""
+
+    kernel: str  # uname release
+    created: float  # seconds since the epoch, UTC
+    xfeatures: int  # XCR0: the CPU state components that the FPU images have
+    xstate_size: int  # bytes of an FPU image
+
+
+@dataclass(frozen=True)
+class MemoryRecord:
+    """An address space."""
+
+    mappings: tuple[MappingRecord, ...]
+    guards: tuple[GuardRecord, ...]
+    extents: tuple[ExtentRecord, ...]  # saved pages, in the order of their addresses
+    data: int  # offset in the data area of the first saved page; the others follow without gaps
+    bounds: BoundsRecord
+    exe: int  # index of the executable among the inodes
+    vdso: VdsoRecord
+    lock_future: int  # MCL_FUTURE and MCL_ONFAULT if mlockall(2) was called so, else 0
+
+
+@dataclass(frozen=True)
+class ThreadRecord:
+    """One thread."""
+
+    tid: int  # as crtool's PID namespace sees it
+    files: int  # index of its file table
+    fs: int  # index of its file system view
+    registers: bytes  # struct user_regs_struct
+    fpu: bytes  # XSAVE area, standard format
+    mask: int  # blocked signals
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """One process."""
+
+    pids: tuple[int, ...]  # its PID in every namespace, outermost first
+    ppid: int
+    pgid: int
+    sid: int
+    exit_signal: int
+    zombie: bool
+    exit_status: int  # of a zombie: wait status as wait4(2) gives it
+    comm: bytes  # name of the main thread
+    stopped: bool  # by job control
+    subreaper: bool  # PR_SET_CHILD_SUBREAPER
+    dead_leader: bool  # the main thread has ended, others live on
+    memory: int  # index of its address space, −1 for a zombie
+    threads: tuple[ThreadRecord, ...]  # the main thread first, unless it is dead
+
+
+@dataclass(frozen=True)
+class FilesRecord:
+    """Everything that open files and mappings refer to, and the tables that refer to it."""
+
+    inodes: tuple[PathRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord, ...]
+    pipes: tuple[PipeRecord, ...]
+    descriptions: tuple[RegularRecord | PipeEndRecord | EventfdRecord, ...]
+    tables: tuple[TableRecord, ...]
+    views: tuple[FsRecord, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The records of an image."""
+
+    host: HostRecord
+    root: int  # PID of the root process
+    outside: tuple[int, ...]  # sessions and groups of the tree that belong to processes outside it
+    processes: tuple[ProcessRecord, ...]
+    memories: tuple[MemoryRecord, ...]
+    files: FilesRecord

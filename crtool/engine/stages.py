@@ -1,0 +1,85 @@
+"""The stages of both stories, each with a paragraph: what is done, who does it, and why at this point."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+
+__all__ = ["Clock", "Stage"]
+
+
+class Stage(Enum):
+    """A stretch of a checkpoint or a restart."""
+
+    PREFLIGHT = "preflight"
+    """Checkpoint. The tree is looked at and nothing is touched: all obstacles are collected at once. Everything that
+    can be imported or prepared is, so that it does not have to be later, while the target stands still."""
+
+    FREEZE = "freeze"
+    """Checkpoint. Every thread of every process is seized and interrupted, again and again until a pass over the tree
+    finds nobody new: who is stopped cannot fork. The target stands still from the first stop on."""
+
+    COLLECT = "collect"
+    """Checkpoint. What the kernel keeps of each process becomes records: by ptrace and /proc where crtool can ask itself, by
+    one batch per process and one per thread where only the task can. Afterwards all tasks are at home again."""
+
+    MEMORY = "memory"
+    """Checkpoint. The records are written, all of them, and then the data that they speak of, in the same order: contents
+    of deleted files and shared memory first, since a restart needs them first, then pages by process."""
+
+    COMMIT = "commit"
+    """Checkpoint. The image is synced and gets its name. Only behind this may a target be killed."""
+
+    LET_GO = "let go"
+    """Checkpoint. Every thread is detached; or the tree is killed or left stopped, if that was asked for. This is done
+    whatever happened before."""
+
+    READ = "read"
+    """Restart. The image is read and verified, every byte of it, before anything is built; a pipe's data can only be
+    verified as it comes, which is before anybody is released."""
+
+    PREPARE = "prepare"
+    """Restart. Whatever the image needs of this machine is compared with what is here. Open file descriptions are made, once
+    each, in crtool itself, at numbers above all of the image, for the births to inherit."""
+
+    BIRTHS = "births"
+    """Restart. The forest grows as planned: every process is born by its own parent, with its own PID; sessions are
+    made before groups; ghosts and placeholders have died at the end."""
+
+    FILES = "files"
+    """Restart. Each process puts the descriptions it inherited where they belong, and takes up its root, folder and umask."""
+
+    SPACE = "space"
+    """Restart. Each process maps its memory and fills it from the image, by itself. Then its threads are born, which
+    needs no memory, but would have had to be taken along."""
+
+    STATE = "state"
+    """Restart. Each thread, then each process, takes up what belongs to it: signals, timers, limits. Last come those that
+    take rights away: credentials, no_new_privs, seccomp. Zombies die here, when nothing can be sent to anybody."""
+
+    RELEASE = "release"
+    """Restart. Scratch mappings go, registers come, everybody is detached. From here on the program runs."""
+
+
+class Clock:
+    """How long each stage took, in seconds."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Measures the block as (part of) *stage*."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[stage.value] = self.seconds.get(stage.value, 0.0) + time.monotonic() - start
+
+    @property
+    def wall(self) -> float:
+        """Seconds since the clock was made."""
+        return time.monotonic() - self.started

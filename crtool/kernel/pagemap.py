@@ -1,0 +1,87 @@
+"""Which pages of another process hold what: PAGEMAP_SCAN (since 6.7), with /proc/PID/pagemap as the fallback.
+
+Source: Documentation/admin-guide/mm/pagemap.rst.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+from array import array
+
+from crtool.abi import mman
+from crtool.arch import cpu
+from crtool.kernel.syscall import memory_address
+
+__all__ = ["Region", "scan"]
+
+Region = tuple[int, int, int]  # start, end, PAGE_IS_* categories
+
+_VECTOR = 4096  # struct page_region that one call can return
+_ARG = struct.Struct("<12Q")
+_ASKED = (
+    mman.PAGE_IS_FILE | mman.PAGE_IS_PRESENT | mman.PAGE_IS_SWAPPED | mman.PAGE_IS_PFNZERO | mman.PAGE_IS_HUGE
+)
+
+
+def scan(pagemap: int, start: int, end: int) -> list[Region]:
+    """The regions of *start*…*end* that have pages, present or swapped out, with their categories.
+
+    *pagemap* is a descriptor of /proc/PID/pagemap. Guard regions come with PAGE_IS_GUARD where the kernel
+    tells (6.15).
+    """
+    try:
+        return _scan(pagemap, start, end, mman.PAGE_IS_GUARD)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            try:
+                return _scan(pagemap, start, end, 0)  # before 6.15 there is no PAGE_IS_GUARD
+            except OSError as again:
+                if again.errno not in (errno.EINVAL, errno.ENOTTY):
+                    raise
+        elif error.errno != errno.ENOTTY:
+            raise
+    return _read_entries(pagemap, start, end)
+
+
+def _scan(pagemap: int, start: int, end: int, extra: int) -> list[Region]:
+    found: list[Region] = []
+    vector = bytearray(24 * _VECTOR)
+    at = memory_address(memoryview(vector))
+    any_of = mman.PAGE_IS_PRESENT | mman.PAGE_IS_SWAPPED | extra
+    while start < end:
+        arg = bytearray(
+            _ARG.pack(_ARG.size, 0, start, end, 0, at, _VECTOR, 0, 0, 0, any_of, _ASKED | extra)
+        )
+        count = fcntl.ioctl(pagemap, mman.PAGEMAP_SCAN, arg, True)
+        words = struct.unpack_from(f"<{3 * count}Q", vector)
+        found.extend(zip(words[::3], words[1::3], words[2::3], strict=True))
+        start = struct.unpack_from("<Q", arg, 32)[0]  # walk_end
+    return found
+
+
+def _read_entries(pagemap: int, start: int, end: int) -> list[Region]:
+    """As :func:`_scan`, from the 64-bit entries: bit 63 present, 62 swapped, 61 file page or shared, 58 guard."""
+    found: list[Region] = []
+    page = cpu.PAGE_SIZE
+    step = 1 << 16  # pages per read
+    for first in range(start, end, step * page):
+        count = min(step, (end - first) // page)
+        entries = array("Q", os.pread(pagemap, 8 * count, first // page * 8))
+        for index, entry in enumerate(entries):
+            kind = (
+                (mman.PAGE_IS_PRESENT if entry >> 63 & 1 else 0)
+                | (mman.PAGE_IS_SWAPPED if entry >> 62 & 1 else 0)
+                | (mman.PAGE_IS_FILE if entry >> 61 & 1 else 0)
+                | (mman.PAGE_IS_GUARD if entry >> 58 & 1 else 0)
+            )
+            if not kind:
+                continue
+            address = first + index * page
+            if found and found[-1][1] == address and found[-1][2] == kind:
+                found[-1] = (found[-1][0], address + page, kind)
+            else:
+                found.append((address, address + page, kind))
+    return found

@@ -1,0 +1,283 @@
+"""What open files and mappings refer to: files by their path, and contents that have no path any more.
+
+The kernel keeps an inode for everything that can be opened or mapped. One that still has a name need not be saved; of a
+deleted file, of shared anonymous memory and of a memfd the content is nowhere else.
+
+We look at a descriptor borrowed from the process (or opened through /proc/PID/map_files): fstat(2), the path that
+/proc shows, and SEEK_DATA for the parts that are not holes.
+
+We rebuild a named file by opening its path, after comparing what it is now with what it was; a deleted one as a new
+file that is filled, under its old name if that is free, and deleted again; shared memory as new shared memory. Each is made
+once, so that all who shared it share it again.
+
+Refused: contents on which a hard link with an unknown name still hangs come along as a copy, with a warning. Extended
+attributes of deleted files are lost.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from crtool.abi.fcntl import F_GET_SEALS, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_HUGETLB
+from crtool.errors import EnvironmentDiffers
+from crtool.kernel import memfd
+
+__all__ = [
+    "ContentRecord",
+    "DeletedRecord",
+    "InodeRecord",
+    "MemfdRecord",
+    "PathRecord",
+    "SharedMemoryRecord",
+    "changes",
+    "describe",
+    "make",
+]
+
+_DELETED = b" (deleted)"
+_ANONYMOUS = b"/dev/zero"
+_MEMFD = b"/memfd:"
+_HUGETLB_MAGIC = 0x958458F6
+
+
+@dataclass(frozen=True)
+class PathRecord:
+    """A file that has a name."""
+
+    path: bytes  # as crtool sees it
+    device: int  # st_dev
+    inode: int  # st_ino
+    mode: int  # st_mode, with the type
+    rdev: int  # st_rdev of a device
+    size: int  # bytes
+    mtime_ns: int  # last change of the content
+
+
+@dataclass(frozen=True)
+class ContentRecord:
+    """Content that comes along in the image's data area."""
+
+    size: int  # bytes, with holes
+    extents: tuple[tuple[int, int], ...]  # parts that are not holes: offset, length; multiples of a page but the last
+    data: int  # offset of the first of them in the data area; the others follow, each aligned to a page
+
+
+@dataclass(frozen=True)
+class DeletedRecord:
+    """A file that has no name any more."""
+
+    path: bytes  # the name that it had
+    mode: int
+    uid: int
+    gid: int
+    atime_ns: int
+    mtime_ns: int
+    content: ContentRecord
+
+
+@dataclass(frozen=True)
+class SharedMemoryRecord:
+    """Shared anonymous memory (MAP_SHARED | MAP_ANONYMOUS)."""
+
+    content: ContentRecord
+
+
+@dataclass(frozen=True)
+class MemfdRecord:
+    """A memfd (memfd_create(2))."""
+
+    name: bytes  # without the prefix "memfd:"
+    mode: int
+    seals: int  # F_GET_SEALS
+    huge_page_size: int  # bytes, 0 for ordinary pages
+    content: ContentRecord
+
+
+InodeRecord = PathRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord
+
+Reserve = Callable[[int], int]  # bytes → offset in the data area
+
+
+def describe(fd: int, link: bytes, reserve: Reserve) -> tuple[InodeRecord, str | None]:
+    """The record of what *fd* (of ours) refers to, and a warning if something about it is lost.
+
+    *link* is the path that /proc shows for it. The content of what has no name is to be copied to the place that
+    *reserve* gives, in the order of :func:`parts`.
+    """
+    info = os.fstat(fd)
+    if link.startswith(_MEMFD):
+        return _memfd_record(fd, link, info, reserve), None
+    if link in (_ANONYMOUS, _ANONYMOUS + _DELETED) and stat.S_ISREG(info.st_mode):
+        return SharedMemoryRecord(_content(fd, info, reserve)), None
+    if (name := _current_name(link, info)) is not None:
+        record = PathRecord(
+            path=name,
+            device=info.st_dev,
+            inode=info.st_ino,
+            mode=info.st_mode,
+            rdev=info.st_rdev,
+            size=info.st_size,
+            mtime_ns=info.st_mtime_ns,
+        )
+        return record, None
+    path = link.removesuffix(_DELETED)
+    warning = None
+    if info.st_nlink:
+        shown = path.decode(errors="replace")
+        warning = f"{shown} is deleted but has another hard link somewhere: a copy of it comes back"
+    deleted = DeletedRecord(
+        path=path,
+        mode=info.st_mode,
+        uid=info.st_uid,
+        gid=info.st_gid,
+        atime_ns=info.st_atime_ns,
+        mtime_ns=info.st_mtime_ns,
+        content=_content(fd, info, reserve) if stat.S_ISREG(info.st_mode) else ContentRecord(0, (), 0),
+    )
+    return deleted, warning
+
+
+def _current_name(link: bytes, info: os.stat_result) -> bytes | None:
+    """A path under which the file can be found now: the one in *link*, or another name in the same folder."""
+    if _is(link, info):
+        return link
+    path = link.removesuffix(_DELETED)
+    if info.st_nlink and not stat.S_ISDIR(info.st_mode):
+        folder = os.path.dirname(path)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.inode() == info.st_ino and _is(entry.path, info):
+                        return entry.path
+        except OSError:
+            return None
+    return None
+
+
+def _is(path: bytes, info: os.stat_result) -> bool:
+    try:
+        there = os.lstat(path)
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (info.st_dev, info.st_ino)
+
+
+def _memfd_record(fd: int, link: bytes, info: os.stat_result, reserve: Reserve) -> MemfdRecord:
+    import fcntl  # noqa: PLC0415
+
+    huge = info.st_blksize if os.statvfs(fd).f_bsize > 4096 else 0
+    return MemfdRecord(
+        name=link.removeprefix(_MEMFD).removesuffix(_DELETED),
+        mode=info.st_mode,
+        seals=fcntl.fcntl(fd, F_GET_SEALS),
+        huge_page_size=huge,
+        content=_content(fd, info, reserve),
+    )
+
+
+def _content(fd: int, info: os.stat_result, reserve: Reserve) -> ContentRecord:
+    extents = tuple(_data_extents(fd, info.st_size))
+    room = sum(-(-length // 4096) * 4096 for _, length in extents)
+    return ContentRecord(info.st_size, extents, reserve(room) if room else 0)
+
+
+def _data_extents(fd: int, size: int) -> Iterator[tuple[int, int]]:
+    """Parts of the file that are not holes (lseek(2) with SEEK_DATA and SEEK_HOLE), widened to whole pages."""
+    source = reopen(fd, os.O_RDONLY)
+    try:
+        position = 0
+        while position < size:
+            try:
+                start = os.lseek(source, position, os.SEEK_DATA)
+            except OSError:  # ENXIO: only a hole is left
+                return
+            end = os.lseek(source, start, os.SEEK_HOLE)
+            start -= start % 4096
+            end = min(-(-end // 4096) * 4096, size)
+            yield start, end - start
+            position = end
+    finally:
+        os.close(source)
+
+
+def reopen(fd: int, flags: int) -> int:
+    """A new open file description for what *fd* refers to."""
+    return os.open(f"/proc/self/fd/{fd}", flags | os.O_CLOEXEC)
+
+
+def changes(record: PathRecord) -> tuple[str | None, str | None]:
+    """Looks at the file that stands at the recorded path now: (what makes it unusable, what merely differs)."""
+    name = record.path.decode(errors="replace")
+    try:
+        now = os.lstat(record.path)
+    except OSError as error:
+        return f"{name}: {error.strerror}", None
+    if stat.S_IFMT(now.st_mode) != stat.S_IFMT(record.mode):
+        return f"{name} is now a file of another type", None
+    if now.st_rdev != record.rdev:
+        return f"{name} is now another device", None
+    if stat.S_ISREG(record.mode) and now.st_size != record.size:
+        return None, f"{name} had {record.size} bytes and has {now.st_size} now"
+    return None, None
+
+
+def make(record: InodeRecord, fill: Callable[[int, ContentRecord], None]) -> int:
+    """A new descriptor for what had no name: the deleted file or shared memory, filled by *fill*. Not for PathRecord."""
+    if isinstance(record, SharedMemoryRecord):
+        fd = memfd.shared_anonymous(max(record.content.size, 4096))
+        fill(fd, record.content)
+        return fd
+    if isinstance(record, MemfdRecord):
+        flags = MFD_CLOEXEC | MFD_ALLOW_SEALING
+        if record.huge_page_size:
+            flags |= MFD_HUGETLB | (record.huge_page_size.bit_length() - 1) << 26
+        fd = memfd.create(record.name, flags | (MFD_EXEC if record.mode & 0o111 else 0))
+        os.ftruncate(fd, record.content.size)
+        fill(fd, record.content)
+        os.fchmod(fd, stat.S_IMODE(record.mode))
+        memfd.seal(fd, record.seals)
+        return fd
+    if isinstance(record, DeletedRecord):
+        return _make_deleted(record, fill)
+    raise TypeError(record)
+
+
+def _make_deleted(record: DeletedRecord, fill: Callable[[int, ContentRecord], None]) -> int:
+    name = record.path.decode(errors="replace")
+    folder = os.path.dirname(record.path)
+    if not os.path.isdir(folder):
+        folder = b"/tmp"  # its folder is gone too: nobody can tell by the name any more
+    kind = stat.S_IFMT(record.mode)
+    for path in (os.path.join(folder, os.path.basename(record.path)), os.path.join(folder, b".crtool-%d" % os.getpid())):
+        try:
+            if kind == stat.S_IFDIR:
+                os.mkdir(path, 0o700)
+            elif kind == stat.S_IFIFO:
+                os.mkfifo(path, 0o600)
+            elif kind == stat.S_IFREG:
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            else:
+                raise EnvironmentDiffers(f"the deleted file {name} is of a type that cannot be made again")
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise EnvironmentDiffers(
+                f"the deleted file {name} cannot be made again: {error.strerror}", "make its folder writable"
+            ) from None
+        try:
+            flags = os.O_RDONLY if kind == stat.S_IFDIR else os.O_RDWR
+            fd = os.open(path, flags | os.O_CLOEXEC)
+        finally:
+            os.rmdir(path) if kind == stat.S_IFDIR else os.unlink(path)
+        if kind == stat.S_IFREG:
+            os.ftruncate(fd, record.content.size)
+            fill(fd, record.content)
+        if kind != stat.S_IFDIR:
+            os.fchown(fd, record.uid, record.gid)
+            os.fchmod(fd, stat.S_IMODE(record.mode))
+            os.utime(fd, ns=(record.atime_ns, record.mtime_ns))
+        return fd
+    raise EnvironmentDiffers(f"the deleted file {name} cannot be made again: its name is taken")

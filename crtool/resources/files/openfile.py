@@ -1,0 +1,50 @@
+"""An open file as crtool looks at it: what /proc says about a descriptor, and a descriptor of our own for the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from crtool.kernel.process import pidfd_getfd
+from crtool.procfs import fdinfo as fdinfo_parser
+
+__all__ = ["OpenFile", "borrow"]
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """An open file description of a frozen process, borrowed for as long as it is being looked at."""
+
+    pid: int  # the process, as crtool sees it
+    fd: int  # its descriptor there
+    local: int  # our own descriptor for the same open file description
+    link: bytes  # what /proc/PID/fd/FD links to
+    info: fdinfo_parser.Fdinfo  # /proc/PID/fdinfo/FD
+    stat: os.stat_result = field(repr=False)
+
+    @property
+    def flags(self) -> int:
+        """Its O_* flags without O_CLOEXEC, which belongs to the descriptor."""
+        return self.info.flags & ~os.O_CLOEXEC
+
+    @property
+    def position(self) -> int:
+        """The file offset."""
+        return self.info.pos
+
+    @property
+    def shown(self) -> str:
+        """How it is called when speaking to the user."""
+        return self.link.decode(errors="replace")
+
+
+@contextmanager
+def borrow(pidfd: int, pid: int, fd: int, link: bytes, info: fdinfo_parser.Fdinfo) -> Iterator[OpenFile]:
+    """Takes a descriptor for descriptor *fd* of process *pid* and gives it back at the end."""
+    local = pidfd_getfd(pidfd, fd)
+    try:
+        yield OpenFile(pid, fd, local, link, info, os.fstat(local))
+    finally:
+        os.close(local)

@@ -1,0 +1,72 @@
+"""Regular files, directories, symbolic links, block devices, and character devices without state.
+
+The kernel keeps an open file description: what was opened, the O_* flags, the offset.
+
+We read /proc/PID/fdinfo (flags, pos); what it refers to is a record of its own (:mod:`.inodes`).
+
+We rebuild it by open(2) of the path, or of what was made for a deleted file, with the same flags, and lseek(2).
+Flags that act once (O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY) are not kept by the kernel either.
+
+Refused: devices that hold state. Lost: leases and read-ahead hints.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+
+from crtool.errors import EnvironmentDiffers, Obstacle
+from crtool.resources.files.openfile import OpenFile
+
+__all__ = ["RegularRecord", "dump", "obstacle", "recognise", "restore"]
+
+# Character devices that any open gives the same: major 1 (Documentation/admin-guide/devices.txt).
+_STATELESS = {(1, 3): "null", (1, 5): "zero", (1, 7): "full", (1, 8): "random", (1, 9): "urandom"}
+_O_TMPFILE = 0o20000000
+_UNREAL = (b"/proc/", b"/sys/", b"/dev/mqueue/")
+
+
+@dataclass(frozen=True)
+class RegularRecord:
+    """An open file description of something that has an offset, or of a path as such (O_PATH)."""
+
+    inode: int  # index into the image's inodes
+    flags: int  # O_* as fcntl(F_GETFL) gives them
+    position: int  # offset in bytes
+
+
+def recognise(file: OpenFile) -> bool:
+    """Whether this module is the one that saves *file*."""
+    mode = file.stat.st_mode
+    if file.flags & os.O_PATH:
+        return True
+    if stat.S_ISCHR(mode):
+        return (os.major(file.stat.st_rdev), os.minor(file.stat.st_rdev)) in _STATELESS
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def obstacle(file: OpenFile, where: str) -> Obstacle | None:
+    """Why *file*, which this module recognises, cannot be saved all the same."""
+    if file.link.startswith(_UNREAL) and stat.S_ISREG(file.stat.st_mode):
+        return Obstacle(file.pid, where, f"{file.shown} is no file but a view of the kernel", "close it first")
+    return None
+
+
+def dump(file: OpenFile, inode: int) -> RegularRecord:
+    """The record of *file*; *inode* is what it refers to."""
+    return RegularRecord(inode, file.flags, file.position)
+
+
+def restore(record: RegularRecord, path: bytes, shown: str) -> int:
+    """Opens *path* as it was open; *shown* is its name for the user."""
+    flags = record.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | _O_TMPFILE)
+    try:
+        fd = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise EnvironmentDiffers(
+            f"{shown} cannot be opened: {error.strerror}", "put the file back, with the rights that it had"
+        ) from None
+    if record.position and not flags & os.O_PATH:
+        os.lseek(fd, record.position, os.SEEK_SET)
+    return fd

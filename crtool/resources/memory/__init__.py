@@ -1,0 +1,1 @@
+"""Address spaces: mappings, pages, the bounds that the kernel keeps, the vDSO."""

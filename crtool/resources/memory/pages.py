@@ -1,0 +1,169 @@
+"""The pages of an address space that its mappings do not imply.
+
+The kernel keeps, for each mapping, the pages that were touched. Pages of a file need not be saved,
+but pages that a private mapping has copied on a write do.
+
+We ask PAGEMAP_SCAN which pages are present or swapped out and not a file's, and copy them by process_vm_readv(2), or
+where the program itself may not read, through /proc/PID/mem.
+
+We rebuild them by preadv(2) from the image, made by the puppet itself: pages of one address space lie in the image in the
+order of their addresses. From a pipe, crtool reads and writes them into the puppet.
+
+Untouched pages and the kernel's zero page are not stored. Nothing is lost.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from crtool.abi import mman
+from crtool.errors import TargetDied
+from crtool.kernel import pagemap, process
+from crtool.puppet.batch import Batch, Call
+from crtool.resources.memory.mappings import GuardRecord, MappingRecord
+
+__all__ = ["ExtentRecord", "PageSink", "copy", "fill", "saved"]
+
+_IOV_MAX = 1024
+_MAX_READ = 1 << 30  # bytes of one preadv; the kernel's limit is 2 GiB less a page
+
+
+@dataclass(frozen=True)
+class ExtentRecord:
+    """Pages that follow each other in memory and in the image."""
+
+    start: int  # address
+    length: int  # bytes
+
+
+class PageSink(Protocol):
+    """Where pages go: the image being written."""
+
+    def buffer(self) -> memoryview: ...
+    def submit(self, nbytes: int) -> None: ...
+
+
+def saved(
+    pid: int, mappings: Sequence[MappingRecord]
+) -> tuple[tuple[ExtentRecord, ...], tuple[GuardRecord, ...], int]:
+    """The extents of *mappings* that have to be saved, the guard regions, and the bytes present but skipped."""
+    extents: list[list[int]] = []
+    guards: list[GuardRecord] = []
+    skipped = 0
+    fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for first, last in _runs(mappings):
+            inside = iter(mappings[first:last])
+            current = next(inside)
+            for start, end, kind in pagemap.scan(fd, current.start, mappings[last - 1].end):
+                if kind & mman.PAGE_IS_GUARD:
+                    guards.append(GuardRecord(start, end))
+                    continue
+                while start < end:
+                    while start >= current.end:
+                        current = next(inside)
+                    stop = min(end, current.end)
+                    private_file = current.inode >= 0 and kind & mman.PAGE_IS_FILE
+                    if kind & mman.PAGE_IS_PFNZERO or private_file:
+                        skipped += stop - start
+                    elif extents and extents[-1][1] == start:
+                        extents[-1][1] = stop
+                    else:
+                        extents.append([start, stop])
+                    start = stop
+    finally:
+        os.close(fd)
+    return tuple(ExtentRecord(start, end - start) for start, end in extents), tuple(guards), skipped
+
+
+def _runs(mappings: Sequence[MappingRecord]) -> Iterator[tuple[int, int]]:
+    """Index ranges of private mappings that follow each other without a gap: one scan serves them all."""
+    first = 0
+    while first < len(mappings):
+        if mappings[first].shared:
+            first += 1
+            continue
+        last = first + 1
+        while last < len(mappings) and not mappings[last].shared and mappings[last].start == mappings[last - 1].end:
+            last += 1
+        yield first, last
+        first = last
+
+
+def copy(pid: int, memory: int, extents: Sequence[ExtentRecord], sink: PageSink) -> None:
+    """Copies the pages of *extents* to *sink*. *memory*: a descriptor of /proc/PID/mem."""
+    view = sink.buffer()
+    used = 0
+    pending: list[tuple[int, int]] = []
+    for extent in extents:
+        start, left = extent.start, extent.length
+        while left:
+            room = min(left, len(view) - used)
+            pending.append((start, room))
+            used, start, left = used + room, start + room, left - room
+            if used == len(view):
+                _read(pid, memory, pending, view)
+                sink.submit(used)
+                view, used, pending = sink.buffer(), 0, []
+    if used:
+        _read(pid, memory, pending, view[:used])
+    sink.submit(used)
+
+
+def _read(pid: int, memory: int, ranges: list[tuple[int, int]], view: memoryview) -> None:
+    want = sum(length for _, length in ranges)
+    got = process.read_memory_into(pid, ranges, view[:want])
+    if got == want:
+        return
+    # Some page may not be read by the program itself (PROT_NONE with content): /proc/PID/mem can.
+    position = 0
+    for start, length in ranges:
+        part = view[position : position + length]
+        while part:
+            try:
+                done = os.preadv(memory, [part], start)
+            except OSError as error:
+                if error.errno in (errno.EIO, errno.EFAULT):
+                    raise OSError(error.errno, f"PID {pid}: page at {start:#x} cannot be read") from None
+                raise
+            if not done:
+                raise TargetDied(pid)
+            part, start = part[done:], start + done
+        position += length
+
+
+def fill(batch: Batch, image: int, offset: int, extents: Sequence[ExtentRecord]) -> list[tuple[Call, int]]:
+    """Adds the reads that fill *extents* from byte *offset* of the image, open as *image* in the puppet.
+
+    Returns each call with the bytes that it has to bring: a file that got shorter gives fewer.
+    """
+    reads: list[tuple[Call, int]] = []
+    vector: list[tuple[int, int]] = []
+    size = 0
+    for extent in extents:
+        start, left = extent.start, extent.length
+        while left:
+            part = min(left, _MAX_READ - size)
+            vector.append((start, part))
+            start, left, size = start + part, left - part, size + part
+            if size == _MAX_READ or len(vector) == _IOV_MAX:
+                reads.append((_read_vector(batch, image, offset, vector), size))
+                offset, vector, size = offset + size, [], 0
+    if vector:
+        reads.append((_read_vector(batch, image, offset, vector), size))
+    return reads
+
+
+def _read_vector(batch: Batch, image: int, offset: int, vector: list[tuple[int, int]]) -> Call:
+    packed = b"".join(struct.pack("<QQ", *part) for part in vector)
+    return batch.call("preadv", image, packed, len(vector), offset, 0, label=f"{vector[0][0]:x}")
+
+
+def total(extents: Sequence[ExtentRecord]) -> int:
+    """Bytes of all *extents*, a multiple of the page size."""
+    return sum(extent.length for extent in extents)

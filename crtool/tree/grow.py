@@ -1,0 +1,99 @@
+"""Growing the forest: the planner's steps, carried out with puppets.
+
+Every process is born by the puppet of its creator and attached by the kernel before it runs an instruction. If a
+step fails, the caller dies or kills what was born; PTRACE_O_EXITKILL makes sure of it either way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from crtool.errors import EnvironmentDiffers, RemoteCallError
+from crtool.kernel.wait import WALL
+from crtool.puppet.batch import Batch
+from crtool.puppet.birth import Newborn, Space, bear_root
+from crtool.tree.plan_steps import Born, Dies, JoinGroup, NewSession, Plan, Reaps, Subreaper
+
+__all__ = ["grow"]
+
+_PR_SET_CHILD_SUBREAPER = 36
+_WALL = WALL
+
+
+def grow(plan: Plan, space: Space, who_has: Callable[[int], str]) -> dict[int, Newborn]:
+    """Carries out *plan*; returns the puppets of all that are in the image, by PID.
+
+    *who_has* tells in words who bears a number that was to be taken.
+    """
+    puppets: dict[int, Newborn] = {}
+    try:
+        for step in plan.steps:
+            match step:
+                case Born():
+                    puppets[step.pid] = _born(step, puppets, space, who_has)
+                case NewSession(pid):
+                    puppets[pid].call("setsid")
+                case JoinGroup(pid, pgid):
+                    puppets[pid].call("setpgid", 0, pgid or os.getpgrp())
+                case Subreaper(pid, on):
+                    puppets[pid].call("prctl", _PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
+                case Dies(pid):
+                    _end(puppets.pop(pid))
+                case Reaps(parent, pid):
+                    puppets[parent].call("wait4", pid, 0, _WALL, 0)
+    except BaseException:
+        kill_all(puppets)
+        raise
+    return puppets
+
+
+def _born(step: Born, puppets: dict[int, Newborn], space: Space, who_has: Callable[[int], str]) -> Newborn:
+    with _naming(step.pids, who_has):
+        if step.creator == 0:
+            return bear_root(space, step.pids, step.flags, step.exit_signal)
+        creator = puppets[step.creator]
+        batch = Batch()
+        exit_signal = 0 if step.sibling else step.exit_signal
+        creator.clone(batch, step.flags, exit_signal, step.pids)
+        creator.run(batch)
+        return Newborn.attached(creator.born.pop(), creator, thread=False)
+
+
+@contextmanager
+def _naming(pids: Sequence[int], who_has: Callable[[int], str]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RemoteCallError) as error:
+        if error.errno == errno.EEXIST:
+            raise EnvironmentDiffers(
+                f"PID {pids[0]} is taken: {who_has(pids[0])}", "end it, or wait until it has ended, and try again"
+            ) from None
+        if error.errno == errno.EPERM:
+            raise EnvironmentDiffers(
+                "PIDs may not be chosen: CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) is missing", "run crtool as root"
+            ) from None
+        raise
+
+
+def _end(puppet: Newborn) -> None:
+    os.kill(puppet.pid, signal.SIGKILL)
+    os.waitpid(puppet.pid, _WALL)  # as its tracer; its parent can wait for it from now on
+    os.close(puppet.memory)
+
+
+def kill_all(puppets: dict[int, Newborn]) -> None:
+    """Ends everything that was born, children before their parents, so that nobody sees an end."""
+    for puppet in reversed(puppets.values()):
+        try:
+            os.kill(puppet.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    for puppet in reversed(puppets.values()):
+        try:
+            os.waitpid(puppet.pid, _WALL)
+        except ChildProcessError:
+            continue
