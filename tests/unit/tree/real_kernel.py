@@ -34,12 +34,16 @@ class Scene:
         self.pids: dict[str, int] = {}
         self.stage = os.getpid()
 
-    def start(self, name: str, pid: int = 0) -> None:
-        """Forks the first one, with the number *pid* if one is given (EPERM: that takes a capability)."""
-        child = clone3(0, SIGCHLD, (pid,) if pid else ())
+    def start(self, name: str, pid: int = 0) -> int:
+        """Forks the first one, with the number *pid* if one is given; returns the errno, or 0."""
+        try:
+            child = clone3(0, SIGCHLD, (pid,) if pid else ())
+        except OSError as error:
+            return error.errno or -1
         if not child:
             self._play(name)
         self.pids[name] = child
+        return 0
 
     def tell(self, name: str, call: str, *args: int | str) -> int:
         """Has *name* make a call; returns its errno, or 0."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 
 import pytest
 
@@ -121,6 +122,8 @@ def _played_by_the_kernel(orders: list[list[str]]) -> list[list[object]]:
                 played.start("r")
                 answer = [_play(played, *order) for order in orders]
             os.write(theirs, json.dumps(answer).encode())
+        except BaseException:  # noqa: BLE001 - a fork of pytest must not return into it, but has to say what went wrong
+            traceback.print_exc()
         finally:
             os._exit(0)
     os.close(theirs)
