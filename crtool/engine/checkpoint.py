@@ -114,7 +114,7 @@ def _write(
         image.pad()
     for process, memory in collector.page_sources:
         assert process.held is not None
-        pages.copy(process.pid, process.held.memory, memory.extents, sink)
+        pages.copy(process.door, process.held.memory, memory.extents, sink)
 
 
 class _Sink:

@@ -29,6 +29,7 @@ from crtool.kernel import process as kernel_process
 from crtool.kernel.process import Identities
 from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs import smaps as smaps_file
+from crtool.procfs import stat as stat_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
@@ -115,14 +116,10 @@ class Collector:
         threads: tuple[ThreadRecord, ...] = ()
         memory, subreaper = -1, False
         if held is not None:
-            smaps = smaps_file.parse(read(process.pid, "smaps"))
+            smaps = smaps_file.parse(read(process.door, "smaps"))
             held.prepare([entry.mapping for entry in smaps])
             memory = self._memory(process, smaps)
-            pidfd = kernel_process.pidfd_open(process.pid)
-            try:
-                threads = tuple(self._thread(process, thread, pidfd) for thread in held.threads.values())
-            finally:
-                os.close(pidfd)
+            threads = tuple(self._thread(process, thread) for thread in held.threads.values())
             held.retire()
         return ProcessRecord(
             pids=process.status.ns_pid,
@@ -140,12 +137,12 @@ class Collector:
             threads=threads,
         )
 
-    def _thread(self, process: FrozenProcess, thread: HeldThread, pidfd: int) -> ThreadRecord:
+    def _thread(self, process: FrozenProcess, thread: HeldThread) -> ThreadRecord:
         tid = thread.tid
         table, new = self._table_ids.find(tid)
         if new:
             self._tables.append(TableRecord(()))  # its place
-            self._tables[table] = self._table(process.pid, tid, pidfd)
+            self._tables[table] = self._table(process.pid, tid)
         view, new = self._view_ids.find(tid)
         if new:
             self._views.append(self._view(process, tid))
@@ -163,25 +160,25 @@ class Collector:
     def _memory(self, process: FrozenProcess, smaps: tuple[smaps_file.Smap, ...]) -> int:
         held = process.held
         assert held is not None
-        index, new = self._memory_ids.find(process.pid)
+        index, new = self._memory_ids.find(process.door)
         if not new:
             return index
         maps = [entry.mapping for entry in smaps]
         flags = [entry.flags for entry in smaps]
         if found := mappings.obstacles(process.pid, maps, flags):
             raise ObstacleError(found)
-        inode_of = self._inode_of(process.pid)
+        inode_of = self._inode_of(process.door)
         records = mappings.dump(
             maps, flags, [e.page_size for e in smaps], [e.protection_key for e in smaps], inode_of
         )
         batch = Batch()
-        finish_bounds = bounds.dump(batch, process.stat, read(process.pid, "auxv"))
+        finish_bounds = bounds.dump(batch, stat_file.parse(read(process.door, "stat")), read(process.door, "auxv"))
         held.run(batch)
         code = b""
         for mapping in maps:
             if mapping.name == b"[vdso]":
                 code = os.pread(held.memory, mapping.end - mapping.start, mapping.start)
-        with self._opened(f"/proc/{process.pid}/exe") as (fd, link):
+        with self._opened(f"/proc/{process.door}/exe") as (fd, link):
             exe = self.inodes.index(fd, link)
         record = MemoryRecord(
             mappings=records,
@@ -200,7 +197,7 @@ class Collector:
     def _with_pages(self) -> Iterator[MemoryRecord]:
         """The address spaces with the pages that are to be saved, and their places in the data area."""
         for number, (process, record) in enumerate(self.page_sources):
-            extents, guards, skipped = pages.saved(process.pid, record.mappings)
+            extents, guards, skipped = pages.saved(process.door, record.mappings)
             self.pages_skipped += skipped // cpu.PAGE_SIZE
             full = MemoryRecord(
                 mappings=record.mappings,
@@ -250,9 +247,15 @@ class Collector:
         umask = status_file.parse(read(process.pid, "status", tid)).umask
         return FsRecord(root, cwd, umask or 0)
 
-    def _table(self, pid: int, tid: int, pidfd: int) -> TableRecord:
+    def _table(self, pid: int, tid: int) -> TableRecord:
+        pidfd = kernel_process.pidfd_open(tid)
+        try:
+            return TableRecord(tuple(self._descriptors(pid, tid, pidfd)))
+        finally:
+            os.close(pidfd)
+
+    def _descriptors(self, pid: int, tid: int, pidfd: int) -> Iterator[DescriptorRecord]:
         base = f"/proc/{pid}/task/{tid}"
-        records = []
         for fd in sorted(int(name) for name in os.listdir(f"{base}/fd")):
             link = os.fsencode(os.readlink(f"{base}/fd/{fd}"))
             info = fdinfo_file.parse(read(pid, f"fdinfo/{fd}", tid))
@@ -261,8 +264,7 @@ class Collector:
             if new:
                 with borrow(pidfd, pid, fd, link, info) as file:
                     self._descriptions.append(self._description(file))
-            records.append(DescriptorRecord(fd, description, bool(info.flags & os.O_CLOEXEC)))
-        return TableRecord(tuple(records))
+            yield DescriptorRecord(fd, description, bool(info.flags & os.O_CLOEXEC))
 
     def _description(self, file: OpenFile) -> DescriptionRecord:
         where = f"fd {file.fd}"

@@ -29,6 +29,11 @@ class FrozenProcess:
     held: HeldProcess | None
     dead_leader: bool = False  # the main thread has ended, others have not
 
+    @property
+    def door(self) -> int:
+        """The TID through whose folder in /proc the process is looked at."""
+        return self.pid if self.held is None else self.held.door
+
 
 class Frozen:
     """A frozen tree, as a context manager: at the end of the block everybody is let go, whatever happened."""

@@ -10,8 +10,9 @@ from crtool.kernel.process import pidfd_open
 from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs import ns as ns_file
 from crtool.procfs import status as status_file
-from crtool.procfs.read import read
+from crtool.procfs.read import alive, read
 from crtool.procfs.status import Status
+from crtool.procfs.tasks import threads
 from crtool.resources.files import eventfd, pipes, regular
 from crtool.resources.files.openfile import OpenFile, borrow
 from crtool.tree.walk import descendants, name_of
@@ -48,7 +49,7 @@ def _judge_target(pid: int) -> None:
         raise TargetError(f"{pid} is a thread of PID {status.tgid}", f"name the process: {status.tgid}")
     if status.kthread:
         raise TargetError(f"PID {pid} is a kernel thread ({status.name.decode(errors='replace')})", "only programs can be checkpointed")
-    if status.state == "Z":
+    if _has_ended(status):
         raise TargetError(f"PID {pid} has ended and is a zombie", f"its parent, PID {status.ppid}, has to wait for it")
     line = os.getpid()
     while line > 0:
@@ -65,9 +66,21 @@ def _status(pid: int) -> Status:
         raise TargetError(f"there is no process with PID {pid}", "look for it with ps") from None
 
 
+def _has_ended(status: Status) -> bool:
+    """Whether nothing of the process lives: a main thread may end before the others do."""
+    return status.state in ("Z", "X") and status.threads <= 1
+
+
+def _door(pid: int) -> int:
+    """The TID of a living thread: the folder in /proc of a main thread that has ended shows nothing of the process."""
+    if alive(pid):
+        return pid
+    return next((tid for tid in threads(pid) if alive(pid, tid)), pid)
+
+
 def _survey_process(report: Report, pid: int, root: int) -> None:
     status = status_file.parse(read(pid, "status"))
-    if status.state in ("Z", "X"):
+    if _has_ended(status):
         return
     if status.tracer_pid:
         tracer = status.tracer_pid
@@ -76,23 +89,23 @@ def _survey_process(report: Report, pid: int, root: int) -> None:
         )
         return
     _survey_namespaces(report, pid)
-    _survey_files(report, pid)
+    _survey_files(report, pid, _door(pid))
 
 
 def _survey_namespaces(report: Report, pid: int) -> None:
-    for kind in ns_file.of(pid).differing(ns_file.of(os.getpid())):
+    for kind in ns_file.of(_door(pid)).differing(ns_file.of(os.getpid())):
         report.obstacles.append(
             Obstacle(pid, "", f"lives in another {kind} namespace than crtool", "run crtool inside that namespace")
         )
 
 
-def _survey_files(report: Report, pid: int) -> None:
-    pidfd = pidfd_open(pid)
+def _survey_files(report: Report, pid: int, door: int) -> None:
+    pidfd = pidfd_open(door)
     try:
-        for fd in sorted(int(name) for name in os.listdir(f"/proc/{pid}/fd")):
+        for fd in sorted(int(name) for name in os.listdir(f"/proc/{door}/fd")):
             try:
-                link = os.fsencode(os.readlink(f"/proc/{pid}/fd/{fd}"))
-                info = fdinfo_file.parse(read(pid, f"fdinfo/{fd}"))
+                link = os.fsencode(os.readlink(f"/proc/{door}/fd/{fd}"))
+                info = fdinfo_file.parse(read(door, f"fdinfo/{fd}"))
                 with borrow(pidfd, pid, fd, link, info) as file:
                     if (obstacle := file_obstacle(file)) is not None:
                         report.obstacles.append(obstacle)

@@ -48,9 +48,10 @@ class Prepared:
 
     def close(self) -> None:
         """Closes all of them here; the puppets have their own."""
-        for fd in self._all:
+        for fd in [*self._all, *self._nameless.values()]:
             os.close(fd)
         self._all.clear()
+        self._nameless.clear()
 
     # -- making ---------------------------------------------------------------------------------------
 
@@ -63,7 +64,10 @@ class Prepared:
             if isinstance(record, PathRecord):
                 self._judge(record, reading=index in writers)
             else:
-                self._nameless[index] = self._keep(inodes.make(record, self._fill))
+                # Kept as a path only: a file that somebody has open for writing cannot be executed.
+                made = inodes.make(record, self._fill)
+                self._nameless[index] = inodes.reopen(made, os.O_PATH)
+                os.close(made)
         if not self.image.is_stream:
             self.image_fd = self._keep(os.dup(self.image.fileno()))
         rings = [pipes.make(ring, self._path(ring.inode) if ring.inode >= 0 else b"") for ring in files.pipes]

@@ -15,6 +15,7 @@ from crtool.errors import ImageError
 from crtool.kernel import ptrace
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
+from crtool.puppet.code import gadgets_of
 from crtool.resources.files import fs, table
 from crtool.resources.memory import bounds, mappings, pages, vdso
 from crtool.resources.memory.mappings import MappingRecord
@@ -127,7 +128,10 @@ class Rebuilder:
     def births(self) -> None:
         """The threads beside the main one are born by it."""
         main, *others = self.record.threads
-        self.threads[main.tid] = self.puppet
+        if self.record.dead_leader:
+            others.insert(0, main)
+        else:
+            self.threads[main.tid] = self.puppet
         if not others:
             return
         batch = Batch()
@@ -172,9 +176,19 @@ class Rebuilder:
 
     def release(self) -> None:
         """Detaches from every thread."""
+        if self.record.dead_leader:
+            self._end_leader()
         for puppet in self.threads.values():
             puppet.release()
         os.close(self.puppet.memory)
+
+    def _end_leader(self) -> None:
+        """Lets the main thread, whose scratch mapping is gone, end by itself from a call in the program's own code."""
+        gadgets = gadgets_of(self.puppet.pid, self.puppet.memory, self.puppet.mappings())
+        registers = ptrace.registers(self.puppet.tid)
+        registers.aim_at_call(gadgets.call, cpu.NUMBERS["exit"], (0,), registers.sp)
+        ptrace.set_registers(self.puppet.tid, registers)
+        self.puppet.release()
 
 
 def mapping_flags(mapping: MappingRecord) -> int:

@@ -50,7 +50,7 @@ def restart(
         with Prepared(snapshot, reader) as prepared:
             with clock.stage(Stage.PREPARE):
                 _judge_cpu(snapshot)
-                order = plan(forest_of(snapshot))
+                order = plan(forest_of(snapshot), _numbers_in_use())
                 prepared.make()
                 needed_files(prepared)
             with clock.stage(Stage.BIRTHS):
@@ -86,6 +86,11 @@ def _judge_cpu(snapshot: Snapshot) -> None:
         raise EnvironmentDiffers(
             f"this CPU lacks registers that the image has (XSAVE features {missing:#x})", "restart it on a CPU that has them"
         )
+
+
+def _numbers_in_use() -> set[int]:
+    """The PIDs of this machine."""
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
 
 
 def _free_space(snapshot: Snapshot) -> Space:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import struct
 from collections.abc import Iterable
 
@@ -35,13 +36,24 @@ KCMP_FILE, KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND, KCMP_IO, KCMP_SYSVSEM = r
 IOV_MAX = 1024
 
 
-def pidfd_open(pid: int) -> int:
-    """A descriptor that refers to process *pid* (pidfd_open(2), since 5.3), close-on-exec."""
+_PIDFD_THREAD = os.O_EXCL
+
+
+def pidfd_open(tid: int) -> int:
+    """A descriptor that refers to task *tid* (pidfd_open(2), since 5.3), close-on-exec.
+
+    It may be any thread where the kernel can do that (PIDFD_THREAD, since 6.9), else the main thread only.
+    """
     try:
-        return syscall("pidfd_open", pid, 0)
+        try:
+            return syscall("pidfd_open", tid, _PIDFD_THREAD)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return syscall("pidfd_open", tid, 0)
     except OSError as error:
         if error.errno == errno.ESRCH:
-            raise TargetDied(pid) from None
+            raise TargetDied(tid) from None
         raise
 
 

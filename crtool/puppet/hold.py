@@ -110,7 +110,9 @@ class HeldProcess(Puppet):
         self.pid = pid
         self.parent = parent
         self.threads = {thread.tid: thread for thread in threads}
-        self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+        # The folder of a thread that lives: that of a main thread which has ended shows nothing of the process.
+        self.door = next(iter(self.threads))
+        self.memory = os.open(f"/proc/{self.door}/mem", os.O_RDWR | os.O_CLOEXEC)
         self.scratch = Scratch(0, 0)
         self._caught = caught
         self._away: HeldThread | None = None

@@ -16,6 +16,7 @@ attributes of deleted files are lost.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -40,7 +41,6 @@ __all__ = [
 _DELETED = b" (deleted)"
 _ANONYMOUS = b"/dev/zero"
 _MEMFD = b"/memfd:"
-_HUGETLB_MAGIC = 0x958458F6
 
 
 @dataclass(frozen=True)
@@ -166,13 +166,16 @@ def _is(path: bytes, info: os.stat_result) -> bool:
 
 
 def _memfd_record(fd: int, link: bytes, info: os.stat_result, reserve: Reserve) -> MemfdRecord:
-    import fcntl  # noqa: PLC0415
-
-    huge = info.st_blksize if os.statvfs(fd).f_bsize > 4096 else 0
+    source = reopen(fd, os.O_RDONLY)
+    try:
+        seals = fcntl.fcntl(source, F_GET_SEALS)
+        huge = size if (size := os.fstatvfs(source).f_bsize) > 4096 else 0
+    finally:
+        os.close(source)
     return MemfdRecord(
         name=link.removeprefix(_MEMFD).removesuffix(_DELETED),
         mode=info.st_mode,
-        seals=fcntl.fcntl(fd, F_GET_SEALS),
+        seals=seals,
         huge_page_size=huge,
         content=_content(fd, info, reserve),
     )
