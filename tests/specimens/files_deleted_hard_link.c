@@ -17,10 +17,9 @@ int main(void) {
     specimen_equal(named.st_nlink, 1);
     specimen_equal(files_names("."), names);
     files_expect(fd, 990, 1, 10);
-    char first[3] = {memory_byte(1, 0), memory_byte(1, 1), memory_byte(1, 2)};
     specimen_equal(pwrite(fd, "new", 3, 0), 3);
     int other = open("other", O_RDONLY);
     files_expect_at(other, 0, "new");
-    specimen_equal(pwrite(fd, first, 3, 0), 3);
+    memory_file_put_back(fd, 0, 3, 1);
     return specimen_pass();
 }

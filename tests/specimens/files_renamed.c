@@ -16,9 +16,7 @@ int main(void) {
     specimen_equal(pwrite(3, "changed", 7, 0), 7);
     int fd = open("after/moved", O_RDONLY);
     files_expect_at(fd, 0, "changed");
-    char first[7];
-    for (int i = 0; i < 7; i++) first[i] = memory_byte(1, i);
-    specimen_equal(pwrite(3, first, 7, 0), 7);
+    memory_file_put_back(3, 0, 7, 1);
     specimen_equal(access("before", F_OK), -1);
     return specimen_pass();
 }

@@ -64,6 +64,15 @@ static inline int memory_file(const char *name, size_t size, uint64_t seed) {
     return fd;
 }
 
+/* Undo: bytes *from* to *from + size* of the pattern again. The same image may be restarted a second time, against
+ * the files that the first time has left. */
+static inline void memory_file_put_back(int fd, size_t from, size_t size, uint64_t seed) {
+    for (size_t i = from; i < from + size; i++) {
+        unsigned char byte = memory_byte(seed, i);
+        specimen_equal(pwrite(fd, &byte, 1, i), 1);
+    }
+}
+
 static inline void *memory_map_file(int fd, size_t size, int protection, int flags, off_t offset) {
     void *memory = mmap(NULL, size, protection, flags, fd, offset);
     specimen_check(memory != MAP_FAILED);

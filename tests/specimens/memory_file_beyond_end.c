@@ -22,5 +22,6 @@ int main(void) {
     specimen_equal(truncate("data", 4 * PAGE), 0);
     specimen_equal(memory_probe(shared + 2 * PAGE, 1), 0);
     specimen_equal(private[2 * PAGE], 'w');
+    specimen_equal(truncate("data", PAGE + PAGE / 2), 0);
     return specimen_pass();
 }

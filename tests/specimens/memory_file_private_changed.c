@@ -26,6 +26,8 @@ int main(void) {
     specimen_equal(pwrite(fd, "new", 3, 11 * PAGE), 3);
     memory_check(area + 10 * PAGE, PAGE, 1010);
     specimen_equal(memcmp(area + 11 * PAGE, "new", 3), 0);
+    memory_file_put_back(fd, 10 * PAGE, 3, 3);
+    memory_file_put_back(fd, 11 * PAGE, 3, 3);
     specimen_check(memory_ends_with(memory_area(area).path, "/data"));
     return specimen_pass();
 }

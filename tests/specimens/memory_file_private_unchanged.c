@@ -29,5 +29,6 @@ int main(void) {
     char byte;
     specimen_equal(pread(fd, &byte, 1, (SKIPPED + 1) * PAGE), 1);
     specimen_equal(byte, 'n');
+    memory_file_put_back(fd, (SKIPPED + 1) * PAGE, 3, 3);
     return specimen_pass();
 }

@@ -19,5 +19,6 @@ int main(void) {
     fd = open("data", O_WRONLY);
     specimen_equal(pwrite(fd, "new", 3, PAGE), 3);
     specimen_equal(memcmp(area + PAGE, "new", 3), 0);
+    memory_file_put_back(fd, PAGE, 3, 3);
     return specimen_pass();
 }
