@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from crtool.abi import mman
 from crtool.arch import cpu
 from crtool.engine.freeze import Frozen, FrozenProcess
 from crtool.engine.preflight import Report
@@ -30,10 +31,12 @@ from crtool.kernel.process import Identities
 from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs import smaps as smaps_file
 from crtool.procfs import stat as stat_file
+from crtool.procfs import status as status_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldThread
+from crtool.resources import registry
 from crtool.resources.files import eventfd, pipes, regular
 from crtool.resources.files.collector import Inodes
 from crtool.resources.files.fs import FsRecord
@@ -114,11 +117,15 @@ class Collector:
     def _process(self, process: FrozenProcess) -> ProcessRecord:
         stat, held = process.stat, process.held
         threads: tuple[ThreadRecord, ...] = ()
-        memory, subreaper = -1, False
+        memory, state = -1, None
         if held is not None:
             smaps = smaps_file.parse(read(process.door, "smaps"))
             held.prepare([entry.mapping for entry in smaps])
             memory = self._memory(process, smaps)
+            batch = Batch()
+            ask = registry.dump_process(held, process.status, batch)
+            held.run(batch)
+            state = ask()
             threads = tuple(self._thread(process, thread) for thread in held.threads.values())
             held.retire()
         return ProcessRecord(
@@ -130,11 +137,11 @@ class Collector:
             zombie=held is None,
             exit_status=stat.exit_code,
             comm=stat.comm,
-            stopped=held is not None and all(thread.group_stopped for thread in held.threads.values()),
-            subreaper=subreaper,
+            stop_signal=0 if held is None else min(thread.stop_signal for thread in held.threads.values()),
             dead_leader=process.dead_leader,
             memory=memory,
             threads=threads,
+            state=state,
         )
 
     def _thread(self, process: FrozenProcess, thread: HeldThread) -> ThreadRecord:
@@ -146,6 +153,11 @@ class Collector:
         view, new = self._view_ids.find(tid)
         if new:
             self._views.append(self._view(process, tid))
+        batch = Batch()
+        status = status_file.parse(read(process.pid, "status", tid))
+        assert process.held is not None
+        ask = registry.dump_thread(process.held, thread, status, batch)
+        process.held.on(tid).run(batch)
         return ThreadRecord(
             tid=tid,
             files=table,
@@ -153,6 +165,7 @@ class Collector:
             registers=thread.portable.pack(),
             fpu=thread.fpu,
             mask=thread.mask,
+            state=ask(),
         )
 
     # -- memory ------------------------------------------------------------------------------------------
@@ -169,7 +182,12 @@ class Collector:
             raise ObstacleError(found)
         inode_of = self._inode_of(process.door)
         records = mappings.dump(
-            maps, flags, [e.page_size for e in smaps], [e.protection_key for e in smaps], inode_of
+            maps,
+            flags,
+            [entry.page_size for entry in smaps],
+            [entry.protection_key for entry in smaps],
+            [entry.rss + entry.swap for entry in smaps],
+            inode_of,
         )
         batch = Batch()
         finish_bounds = bounds.dump(batch, stat_file.parse(read(process.door, "stat")), read(process.door, "auxv"))
@@ -188,11 +206,22 @@ class Collector:
             bounds=finish_bounds(),
             exe=exe,
             vdso=vdso.dump(maps, code),
-            lock_future=0,
+            lock_future=self._future_locks(process, maps, flags),
         )
         self._memories.append(record)
         self.page_sources.append((process, record))
         return index
+
+    def _future_locks(
+        self, process: FrozenProcess, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]
+    ) -> int:
+        held, status = process.held, status_file.parse(read(process.door, "status"))
+        assert held is not None
+        if status.memory is None or not mappings.future_locks(status.memory.locked, flags, maps, held.scratch):
+            return 0
+        # What is locked as a whole is also populated as a whole.
+        present = pages.present(process.door, held.scratch.data, held.scratch.end)
+        return mman.MCL_FUTURE | (0 if present == held.scratch.capacity else mman.MCL_ONFAULT)
 
     def _with_pages(self) -> Iterator[MemoryRecord]:
         """The address spaces with the pages that are to be saved, and their places in the data area."""
@@ -242,8 +271,6 @@ class Collector:
             root = self.inodes.index(fd, link)
         with self._opened(f"{base}/cwd") as (fd, link):
             cwd = self.inodes.index(fd, link)
-        from crtool.procfs import status as status_file  # noqa: PLC0415
-
         umask = status_file.parse(read(process.pid, "status", tid)).umask
         return FsRecord(root, cwd, umask or 0)
 

@@ -25,7 +25,7 @@ def _member(record: ProcessRecord, parent: ProcessRecord | None) -> Member:
         sid=record.sid,
         threads=tuple(thread.tid for thread in record.threads if thread.tid != record.pids[0]),
         zombie=record.zombie,
-        subreaper=record.subreaper,
+        subreaper=record.state is not None and record.state.subreaper,
         shares_files_with_parent=mine is not None and theirs is not None and mine.files == theirs.files,
         shares_fs_with_parent=mine is not None and theirs is not None and mine.fs == theirs.fs,
         shares_memory_with_parent=parent is not None and record.memory >= 0 and record.memory == parent.memory,

@@ -16,6 +16,7 @@ from crtool.kernel import ptrace
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
 from crtool.puppet.code import gadgets_of
+from crtool.resources import registry
 from crtool.resources.files import fs, table
 from crtool.resources.memory import bounds, mappings, pages, vdso
 from crtool.resources.memory.mappings import MappingRecord
@@ -157,11 +158,27 @@ class Rebuilder:
     # -- STATE and RELEASE ------------------------------------------------------------------------------
 
     def state(self, *, own_table: bool) -> None:
-        """Everything that is neither files nor memory."""
+        """Everything that is neither files nor memory. Nobody in the tree is born, stops or dies any more."""
         batch = Batch()
         if own_table:
             table.close_above(batch, self.prepared.base)
         self.puppet.run(batch)
+        for thread in self.record.threads:
+            batch = Batch()
+            registry.restore_thread(batch, thread.state)
+            self.threads[thread.tid].run(batch)
+        assert self.record.state is not None
+        batch = Batch()
+        registry.restore_process(batch, self.record.state)
+        self._any_thread.run(batch)
+        for thread in self.record.threads:
+            batch = Batch()
+            registry.restore_rights(batch, thread.state)
+            self.threads[thread.tid].run(batch)
+
+    @property
+    def _any_thread(self) -> Newborn:
+        return self.threads[self.record.threads[0].tid]
 
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: no batch can be run in this address space any more."""

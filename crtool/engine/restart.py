@@ -123,6 +123,9 @@ def _rebuild(
     memories: set[int] = set()
     first_of_table: set[int] = set()
     kernel_vdso = _vdso_code(puppets[snapshot.root])
+    for process in living:
+        if process.record.stop_signal:
+            process.puppet.stop(process.record.stop_signal)
     with clock.stage(Stage.FILES):
         for process in living:
             main = process.record.threads[0]
@@ -139,11 +142,11 @@ def _rebuild(
         for process in living:
             process.births()
     with clock.stage(Stage.STATE):
-        for process in living:
-            process.state(own_table=process.record.pids[0] in first_of_table)
         for record in snapshot.processes:
             if record.zombie:
                 puppets[record.pids[0]].die(record.exit_status)
+        for process in living:
+            process.state(own_table=process.record.pids[0] in first_of_table)
     with clock.stage(Stage.RELEASE):
         left: set[int] = set()
         for process in reversed(living):

@@ -17,6 +17,7 @@ from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
 from crtool.resources.memory.pages import ExtentRecord
 from crtool.resources.memory.vdso import VdsoRecord
+from crtool.resources.registry import ProcessState, ThreadState
 
 __all__ = [
     "FilesRecord",
@@ -62,6 +63,7 @@ class ThreadRecord:
     registers: bytes  # struct user_regs_struct
     fpu: bytes  # XSAVE area, standard format
     mask: int  # blocked signals
+    state: ThreadState
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,11 @@ class ProcessRecord:
     zombie: bool
     exit_status: int  # of a zombie: wait status as wait4(2) gives it
     comm: bytes  # name of the main thread
-    stopped: bool  # by job control
-    subreaper: bool  # PR_SET_CHILD_SUBREAPER
+    stop_signal: int  # with which job control has stopped it, 0 if it has not
     dead_leader: bool  # the main thread has ended, others live on
     memory: int  # index of its address space, −1 for a zombie
     threads: tuple[ThreadRecord, ...]  # the main thread first, unless it is dead
+    state: ProcessState | None  # None for a zombie
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from crtool.abi import clone as clone_abi
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
-from crtool.abi.signals import ALL_SIGNALS, SIGCHLD, SIGTRAP
+from crtool.abi.signals import ALL_SIGNALS, SIGCHLD, SIGSTOP, SIGTRAP
 from crtool.arch import cpu
 from crtool.errors import InternalError, RemoteCallError, TargetDied
 from crtool.kernel import clone, ptrace
@@ -174,6 +174,21 @@ class Newborn(Puppet):
                 ptrace.cont(self.tid, stop.signal if stop.kind is Stop.SIGNAL and stop.signal == signal else 0)
         except TargetDied:
             os.close(self.memory)
+
+    def stop(self, signal: int) -> None:
+        """Stops the process as job control does, by *signal*; it stays a puppet, and stops again when it is let go.
+
+        To be done while it has one thread: all of them would have to take part.
+        """
+        os.kill(self.pid, SIGSTOP)
+        ptrace.cont(self.tid)
+        while (status := wait_for_stop(self.tid)).kind is not Stop.GROUP:
+            # SIGTSTP and its like are ignored in a group that nobody could continue; SIGSTOP never is.
+            arrived = status.kind is Stop.SIGNAL and status.signal == SIGSTOP
+            if status.kind is Stop.INTERRUPTED:
+                os.kill(self.pid, SIGSTOP)
+                signal = SIGSTOP
+            ptrace.cont(self.tid, signal if arrived else 0)
 
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: the last call. The task stays stopped behind it, with nothing to return to."""

@@ -64,7 +64,7 @@ class HeldThread:
     portable: cpu.Registers  # the same for a task without this one's restart block: on the way home, after a restart
     fpu: bytes
     mask: int
-    group_stopped: bool
+    stop_signal: int  # with which job control has stopped the process, 0 if it has not
     rseq: tuple[int, int, int]  # address, size, signature
     seccomp: bool = False
     stop_signals: list[int] = field(default_factory=list)  # arrived while it was held
@@ -97,7 +97,7 @@ class HeldThread:
             registers.without_restart_block(code),
             ptrace.fpu(tid),
             ptrace.signal_mask(tid),
-            status.kind is Stop.GROUP,
+            status.signal if status.kind is Stop.GROUP else 0,
             ptrace.rseq(tid),
         )
 
@@ -330,10 +330,10 @@ class HeldProcess(Puppet):
     def bury(self) -> None:
         """Detaches from what is left of a process of which some thread has died under our hands.
 
-        A tracer has to wait for each thread that died, or the process stays half dead. The main thread is left to
-        the parent if crtool is the parent itself.
+        A tracer has to wait for each thread that died, or the process stays half dead; the main thread ends last. It is
+        left to the parent if crtool is the parent itself.
         """
-        for thread in self.threads.values():
+        for thread in sorted(self.threads.values(), key=lambda thread: thread.tid == self.pid):
             with suppress(TargetDied):
                 ptrace.detach(thread.tid)
                 continue

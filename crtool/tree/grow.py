@@ -16,6 +16,7 @@ from crtool.errors import EnvironmentDiffers, RemoteCallError
 from crtool.kernel.wait import WALL
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space, bear_root
+from crtool.resources import sigaction
 from crtool.tree.plan_steps import Born, Dies, JoinGroup, NewSession, Plan, Reaps, Subreaper
 
 __all__ = ["grow"]
@@ -54,7 +55,11 @@ def grow(plan: Plan, space: Space, who_has: Callable[[int], str]) -> dict[int, N
 def _born(step: Born, puppets: dict[int, Newborn], space: Space, who_has: Callable[[int], str]) -> Newborn:
     with _naming(step.pids, who_has):
         if step.creator == 0:
-            return bear_root(space, step.pids, step.flags, step.exit_signal)
+            root = bear_root(space, step.pids, step.flags, step.exit_signal)
+            batch = Batch()
+            sigaction.reset(batch)  # all others inherit it
+            root.run(batch)
+            return root
         creator = puppets[step.creator]
         batch = Batch()
         exit_signal = 0 if step.sibling else step.exit_signal

@@ -22,8 +22,9 @@ from crtool.arch import cpu
 from crtool.errors import Obstacle
 from crtool.procfs.maps import Mapping
 from crtool.puppet.batch import Batch
+from crtool.puppet.space import Extent
 
-__all__ = ["GuardRecord", "MappingRecord", "dump", "finish", "obstacles", "place"]
+__all__ = ["GuardRecord", "MappingRecord", "dump", "finish", "future_locks", "obstacles", "place"]
 
 _SPECIAL = (b"[vdso]", b"[vvar]", b"[vvar_vclock]", b"[vsyscall]")
 _NO_FILE = -1
@@ -121,15 +122,17 @@ def dump(
     flags: Sequence[frozenset[str]],
     page_sizes: Sequence[int],
     keys: Sequence[int],
+    resident: Sequence[int],
     inode_of: Callable[[Mapping], int],
 ) -> tuple[MappingRecord, ...]:
     """The records of *maps*, without those that the kernel makes for itself.
 
-    *flags*, *page_sizes* (bytes) and *keys* are of smaps, in the order of *maps*; *inode_of* gives the index of
-    what a file mapping or shared mapping maps.
+    *flags*, *page_sizes* (bytes), *keys* and *resident* (bytes) are of smaps, in the order of *maps*; *inode_of* gives
+    the index of what a file mapping or shared mapping maps. No kernel tells MLOCK_ONFAULT from mlock, but what is
+    locked and not all there can only be the former.
     """
     records = []
-    for mapping, vmflags, page_size, key in zip(maps, flags, page_sizes, keys, strict=True):
+    for mapping, vmflags, page_size, key, rss in zip(maps, flags, page_sizes, keys, resident, strict=True):
         if is_special(mapping):
             continue
         protection = (
@@ -151,13 +154,22 @@ def dump(
                 flags=map_flags,
                 advice=tuple(advice for flag, advice in _ADVICE.items() if flag in vmflags),
                 locked="lo" in vmflags,
-                lock_on_fault="lf" in vmflags,
+                lock_on_fault="lo" in vmflags and rss < mapping.size,
                 sealed="sl" in vmflags,
                 key=key,
                 name=name,
             )
         )
     return tuple(records)
+
+
+def future_locks(locked: int, flags: Sequence[frozenset[str]], maps: Sequence[Mapping], scratch: Extent) -> bool:
+    """Whether mlockall(MCL_FUTURE) is in force, from whether the scratch mapping was locked.
+
+    *locked*: VmLck of the process, in bytes, with the scratch mapping in place.
+    """
+    own = sum(mapping.size for mapping, vmflags in zip(maps, flags, strict=True) if "lo" in vmflags)
+    return locked >= own + scratch.end - scratch.start
 
 
 def place(batch: Batch, record: MappingRecord, fd: int, *, writable: bool) -> None:

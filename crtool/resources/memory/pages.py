@@ -27,7 +27,7 @@ from crtool.kernel import pagemap, process
 from crtool.puppet.batch import Batch, Call
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
 
-__all__ = ["ExtentRecord", "PageSink", "copy", "fill", "saved"]
+__all__ = ["ExtentRecord", "PageSink", "copy", "fill", "present", "saved", "total"]
 
 _IOV_MAX = 1024
 _MAX_READ = 1 << 30  # bytes of one preadv; the kernel's limit is 2 GiB less a page
@@ -79,6 +79,16 @@ def saved(
     finally:
         os.close(fd)
     return tuple(ExtentRecord(start, end - start) for start, end in extents), tuple(guards), skipped
+
+
+def present(pid: int, start: int, end: int) -> int:
+    """Bytes of *start*…*end* that are in memory."""
+    fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        regions = pagemap.scan(fd, start, end)
+    finally:
+        os.close(fd)
+    return sum(last - first for first, last, kind in regions if kind & mman.PAGE_IS_PRESENT)
 
 
 def _runs(mappings: Sequence[MappingRecord]) -> Iterator[tuple[int, int]]:
