@@ -37,7 +37,7 @@ def abort_critical_section(ip: int, rseq_cs: bytes) -> int:
 
 
 def leave_critical_section(tid: int, area: int, registers: cpu.Registers) -> bool:
-    """Sends the stopped thread *tid*, whose rseq area is at *area*, to the abort handler if it is in a critical section.
+    """Sends the stopped thread *tid*, whose rseq area is at *area*, out of a critical section that it is in.
 
     Changes *registers*, which are those of the thread, and says whether it did. *area* 0 is a thread without an
     area. A pointer to nowhere is left to the kernel, which will kill the thread for it as it would have done.
