@@ -2,7 +2,8 @@
 #include "memory.h"
 
 int main(void) {
-    free(malloc(1)); /* the allocator takes its own part of the heap now, not behind ours */
+    void *volatile first = malloc(1); /* the allocator takes its own part of the heap now, not behind ours */
+    free(first);
     char *area = sbrk(MIB);
     specimen_check(area != (void *)-1);
     memory_fill(area, MIB, 1);

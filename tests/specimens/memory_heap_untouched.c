@@ -2,7 +2,8 @@
 #include "memory.h"
 
 int main(void) {
-    free(malloc(1));
+    void *volatile first = malloc(1); /* as in memory_heap */
+    free(first);
     char *area = sbrk(64 * PAGE + 123);
     specimen_check(area != (void *)-1);
     memory_fill(area + 63 * PAGE, PAGE + 123, 1);
