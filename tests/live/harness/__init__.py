@@ -1,0 +1,1 @@
+"""How the tests find, build, start, checkpoint, restart and end the specimens of ``tests/specimens``."""

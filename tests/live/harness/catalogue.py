@@ -1,0 +1,81 @@
+"""The specimens: found, described by their first lines, and built.
+
+Every ``NAME.c`` of ``tests/specimens`` begins with one line for the support matrix::
+
+    /* specimen: <the situation> | group: <group> | needs: <root, … or nothing> */
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+__all__ = ["BUILD", "GROUPS", "SPECIMENS", "Specimen", "build", "catalogue", "describe"]
+
+SPECIMENS = Path(__file__).resolve().parents[2] / "specimens"
+BUILD = Path(__file__).resolve().parents[2] / ".build"
+"""Where the programs go; every test worker may build at any time, see :func:`build`."""
+GROUPS = ("tree", "memory", "cpu", "signals", "time", "limits", "files", "terminals")
+"""In the order of the support matrix."""
+COMPILER = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread")
+LIBRARIES = ("-lrt", "-lm")
+_FIRST_LINE = re.compile(r"/\* specimen: (?P<situation>.+?) \| group: (?P<group>\w+) \| needs: (?P<needs>.+?) \*/")
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """What the first line of a specimen says about it."""
+
+    name: str
+    situation: str
+    group: str
+    needs: tuple[str, ...]  # empty for "nothing"
+    source: Path
+
+
+def describe(source: Path) -> Specimen:
+    """Reads the first line of a specimen; ValueError with the file's name if it does not have the form."""
+    with open(source, encoding="utf-8") as file:
+        line = file.readline().strip()
+    match = _FIRST_LINE.fullmatch(line)
+    if not match or match["group"] not in GROUPS:
+        raise ValueError(f"{source.name}: the first line does not describe the specimen: {line!r}")
+    needs = () if match["needs"] == "nothing" else tuple(need.strip() for need in match["needs"].split(","))
+    return Specimen(source.stem, match["situation"], match["group"], needs, source)
+
+
+def catalogue() -> list[Specimen]:
+    """All specimens, by group and name."""
+    found = [describe(source) for source in SPECIMENS.glob("*.c")]
+    return sorted(found, key=lambda specimen: (GROUPS.index(specimen.group), specimen.name))
+
+
+@cache
+def _surroundings() -> bytes:
+    """What every program depends on besides its own source: the headers, the compiler and its options."""
+    version = subprocess.run([COMPILER[0], "-v"], capture_output=True, check=True).stderr
+    headers = b"".join(path.read_bytes() for path in sorted(SPECIMENS.glob("*.h")))
+    return hashlib.sha256(version + repr((COMPILER, LIBRARIES)).encode() + headers).digest()
+
+
+def build(specimen: Specimen) -> Path:
+    """The program of a specimen, compiled unless one of the same content is there.
+
+    Raises subprocess.CalledProcessError, with what the compiler said in its ``stderr``.
+    """
+    digest = hashlib.sha256(_surroundings() + specimen.source.read_bytes()).hexdigest()[:16]
+    folder = BUILD / digest
+    program = folder / specimen.name
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # Two workers may compile the same program at once: each under a name of its own, and the last rename wins.
+        unfinished = folder / f"{specimen.name}.{os.getpid()}"
+        command = [*COMPILER, "-o", str(unfinished), str(specimen.source), *LIBRARIES]
+        subprocess.run(command, capture_output=True, text=True, check=True)
+        unfinished.rename(program)
+    return program

@@ -1,0 +1,202 @@
+"""One run of a specimen, in a folder of its own, and what crtool does to it.
+
+A :class:`Run` ends with the specimen's own verdict in the file ``out``. Its methods raise :class:`Broken`, which says
+what went wrong, with all that the specimen and crtool have printed so far.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .catalogue import Specimen, build
+from .folder import FolderState
+from .processes import Deadline, end, family, is_traced, reap_all, zombie_status
+
+__all__ = ["Broken", "Run", "Skipped"]
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PATIENCE = 30.0
+"""Seconds after which a specimen that is not ready, or does not end, is taken for hung."""
+PATIENCE_WITH_CRTOOL = 120.0
+"""Seconds for one command of crtool; a loaded machine is slow, a hung restart is hung for ever."""
+
+
+class Broken(Exception):
+    """The specimen, or crtool, did not do what it has to."""
+
+
+class Skipped(Exception):
+    """The specimen says that this machine does not have what it is about."""
+
+
+class Run:
+    """One run; *folder* gets ``work`` (the specimen's own), the images and the logs."""
+
+    def __init__(self, specimen: Specimen, folder: Path) -> None:
+        self.specimen = specimen
+        self.folder = folder
+        self.work = folder / "work"
+        self.work.mkdir()
+        self.out = self.work / "out"
+        self.log: list[str] = []  # every command of crtool, and what it printed
+        self.pids: set[int] = set()  # everybody that a checkpoint met
+        self.expected = b"ready\n"
+        self.waiting: subprocess.Popen[bytes] | None = None  # the crtool that waits for the root
+        self.images = 0
+        program = build(specimen)
+        with open(os.devnull, "rb") as nothing:
+            out = os.open(self.out, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            self.target = subprocess.Popen(
+                [str(program)], cwd=self.work, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+                stdin=nothing, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+            os.close(out)
+        self.root = self.target.pid
+        self.pids.add(self.root)
+
+    def await_ready(self) -> None:
+        """Waits for "ready"; raises Skipped if the specimen cannot run here."""
+
+        def decided() -> bool:
+            return self.printed() != b"" or self.target.poll() is not None
+
+        self._within(PATIENCE, "the specimen to be ready", decided)
+        text = self.printed()
+        if text.startswith(b"SKIP: "):
+            self._within(PATIENCE, "the end of the specimen", lambda: self.target.poll() is not None)
+            raise Skipped(text.removeprefix(b"SKIP: ").decode(errors="replace").strip())
+        if text != self.expected:
+            raise self.broken("the specimen is not ready")
+
+    def checkpoint(self, *options: str) -> Path:
+        """Checkpoints the tree; with --kill it waits until its numbers are free again."""
+        self.pids |= family(self.root)
+        image = self.folder / f"{self.images}.crt"
+        self.images += 1
+        self.crtool("checkpoint", str(self.root), "-o", str(image), *options)
+        if "--kill" in options:
+            if self.waiting is not None:
+                self._end_of_waiting(128 + signal.SIGKILL)
+            else:
+                self._wait_for(self.target)
+            reap_all(self.pids)
+        return image
+
+    def restart(self, image: Path) -> None:
+        """Brings the tree back, as a child of a crtool that waits for it; returns when it runs."""
+        pidfile = self.folder / "pid"
+        pidfile.unlink(missing_ok=True)
+        with open(self.folder / "restart.log", "wb") as log:
+            self.waiting = subprocess.Popen(
+                self._command("restart", str(image), "--pidfile", str(pidfile)),
+                cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        waiting = self.waiting
+
+        def decided() -> bool:
+            return pidfile.exists() or waiting.poll() is not None
+
+        self._within(PATIENCE_WITH_CRTOOL, "the restart", decided)
+        if not pidfile.exists():
+            raise self.broken(f"crtool restart ended with {waiting.returncode}")
+        if pidfile.read_text() != f"{self.root}\n":
+            raise self.broken(f"--pidfile says {pidfile.read_text()!r}, the PID was {self.root}")
+        if waiting.poll() is None and is_traced(self.root):
+            raise self.broken("the restored process is still traced")
+        self.pids |= family(self.root)
+
+    def pass_judgement(self) -> None:
+        """SIGTERM to the root, which then checks itself: it must say PASS, and end with 0."""
+        if self.waiting is None and zombie_status(self.root) is not None:
+            raise self.broken("the specimen ended before SIGTERM")
+        if self.printed() != self.expected:
+            raise self.broken("the specimen said something before SIGTERM")
+        self.expected += b"PASS\n"
+        os.kill(self.root, signal.SIGTERM)
+        if self.waiting is not None:
+            self._end_of_waiting(0)
+        else:
+            status = self._wait_for(self.target)
+            if status != 0:
+                raise self.broken(f"the specimen ended with {status}")
+        if self.printed() != self.expected:
+            raise self.broken("the specimen did not pass")
+        self._within(PATIENCE, "the end of the specimen's children", lambda: not self._left_over())
+
+    def state_of_files(self) -> FolderState:
+        return FolderState(self.work, apart={"out"})
+
+    def crtool(self, *arguments: str) -> None:
+        """Runs one verb of crtool, which must end with 0."""
+        try:
+            done = subprocess.run(
+                self._command(*arguments), cwd=REPOSITORY, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE_WITH_CRTOOL, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as expired:
+            self._note(arguments, "no end", expired.stdout or b"")
+            raise self.broken(f"crtool {arguments[0]} hangs") from None
+        self._note(arguments, f"status {done.returncode}", done.stdout)
+        if done.returncode:
+            raise self.broken(f"crtool {arguments[0]} ended with {done.returncode}")
+
+    def end(self) -> None:
+        """Ends whatever is left of the run."""
+        if self.waiting is not None and self.waiting.poll() is None:
+            self.waiting.kill()
+            self.waiting.wait()
+        self.target.poll()
+        end(self._left_over())
+        self.target.poll()
+
+    def printed(self) -> bytes:
+        return self.out.read_bytes()
+
+    def broken(self, message: str) -> Broken:
+        """The message, with everything that helps to understand it."""
+        if self.waiting is not None:
+            self._note(("restart",), "so far", (self.folder / "restart.log").read_bytes())
+        said = self.printed().decode(errors="replace")
+        return Broken(f"{self.specimen.name}: {message}\n--- out\n{said}" + "".join(self.log))
+
+    def _left_over(self) -> set[int]:
+        """Members of the tree that still exist, dead or alive; those that are dead and ours are reaped."""
+        for pid in self.pids:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                pass
+        return {pid for pid in self.pids if Path(f"/proc/{pid}").exists()}
+
+    def _wait_for(self, process: subprocess.Popen[bytes]) -> int:
+        self._within(PATIENCE, f"the end of PID {process.pid}", lambda: process.poll() is not None)
+        assert process.returncode is not None
+        return process.returncode
+
+    def _end_of_waiting(self, wanted: int) -> None:
+        """The crtool that waits for the root ends as the root ends: 128+N, and death by the same signal, if killed."""
+        assert self.waiting is not None
+        status = self._wait_for(self.waiting)
+        text = (self.folder / "restart.log").read_bytes()
+        self._note(("restart",), f"status {status}", text)
+        self.waiting = None
+        if status != wanted and (status >= 0 or 128 - status != wanted):
+            raise self.broken(f"crtool restart ended with {status}, not {wanted}")
+
+    def _within(self, seconds: float, what: str, condition: Callable[[], bool]) -> None:
+        try:
+            Deadline(seconds, what).wait_until(condition)
+        except TimeoutError as error:
+            raise self.broken(str(error)) from None
+
+    def _note(self, arguments: Sequence[str], ending: str, text: bytes) -> None:
+        self.log.append(f"--- crtool {' '.join(arguments)}: {ending}\n{text.decode(errors='replace')}")
+
+    @staticmethod
+    def _command(*arguments: str) -> list[str]:
+        return [sys.executable, "-m", "crtool", *arguments]

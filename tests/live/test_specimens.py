@@ -1,0 +1,49 @@
+"""Every specimen in every mode: the support matrix, proved (``scripts/support_matrix.py`` writes it down)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from .harness.catalogue import Specimen, catalogue
+from .harness.modes import MODES
+from .harness.run import Broken, Run, Skipped
+
+
+def marks(specimen: Specimen, mode: str) -> list[pytest.MarkDecorator]:
+    """The mode, for ``-m``; and whether a machine may lack what the specimen needs."""
+    chosen = [getattr(pytest.mark, mode)]
+    if set(specimen.needs) - {"root"}:
+        chosen.append(pytest.mark.may_skip)
+    return chosen
+
+
+CASES = [
+    pytest.param(specimen, mode, id=f"{specimen.name}-{mode}", marks=marks(specimen, mode))
+    for specimen in catalogue()
+    for mode in MODES
+]
+
+
+@pytest.mark.parametrize(("specimen", "mode"), CASES)
+def test_specimen(specimen: Specimen, mode: str, tmp_path: Path) -> None:
+    """A specimen that finds itself unchanged after what *mode* did to it."""
+    if "root" in specimen.needs and os.geteuid() != 0:
+        pytest.skip("needs root")
+    reason = None
+    skip = False
+    run = Run(specimen, tmp_path)
+    try:
+        run.await_ready()
+        MODES[mode](run)
+    except Skipped as skipped:
+        reason, skip = str(skipped), True
+    except Broken as broken:
+        reason = str(broken)
+    finally:
+        run.end()
+    if reason is not None:
+        # Outside the except, so that the report does not show the same text as the cause of itself.
+        pytest.skip(reason) if skip else pytest.fail(reason, pytrace=False)
