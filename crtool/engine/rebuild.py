@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 from crtool.abi import clone as clone_abi
@@ -16,7 +17,7 @@ from crtool.kernel import ptrace
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
 from crtool.puppet.code import gadgets_of
-from crtool.resources import registry
+from crtool.resources import registry, sigpending
 from crtool.resources.files import fs, table
 from crtool.resources.memory import bounds, mappings, pages, vdso
 from crtool.resources.memory.mappings import MappingRecord
@@ -191,8 +192,14 @@ class Rebuilder:
             ptrace.set_options(puppet.tid, ptrace_abi.O_TRACESYSGOOD | ptrace_abi.O_EXITKILL)
             puppet.become(cpu.Registers(thread.registers), thread.fpu, thread.mask)
 
-    def release(self) -> None:
-        """Detaches from every thread."""
+    def release(self, *, stopped: bool) -> None:
+        """Detaches from every thread; *stopped*: the process is to stand still until somebody sends SIGCONT."""
+        if stopped:
+            os.kill(self.puppet.pid, signal.SIGSTOP)
+        for thread in self.record.threads:
+            sigpending.restore_thread_from_outside(self.puppet.pid, thread.tid, thread.state.pending)
+        if self.record.state is not None:
+            sigpending.restore_from_outside(self.puppet.pid, self.record.state.pending)
         if self.record.dead_leader:
             self._end_leader()
         for puppet in self.threads.values():

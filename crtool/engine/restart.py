@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -17,6 +16,7 @@ from crtool.engine.wait import wait_for
 from crtool.errors import EnvironmentDiffers
 from crtool.image import codec
 from crtool.image.reader import ImageReader
+from crtool.kernel.prctl import child_subreaper
 from crtool.puppet.birth import Newborn, Space
 from crtool.puppet.space import largest_hole
 from crtool.tree.grow import grow, kill_all
@@ -53,19 +53,21 @@ def restart(
                 order = plan(forest_of(snapshot), _numbers_in_use())
                 prepared.make()
                 needed_files(prepared)
-            with clock.stage(Stage.BIRTHS):
-                puppets = grow(order, _free_space(snapshot), who_has)
-            try:
-                _rebuild(snapshot, puppets, prepared, clock, leave_stopped=leave_stopped)
-                if reader.is_stream:
-                    reader.finish()
-                if pidfile is not None:
-                    _write_pidfile(pidfile, snapshot.root)
-                with clock.stage(Stage.RELEASE):
-                    pass
-            except BaseException:
-                kill_all(puppets)
-                raise
+            with child_subreaper():
+                with clock.stage(Stage.BIRTHS):
+                    puppets = grow(order, _free_space(snapshot), who_has)
+                try:
+                    living = _rebuild(snapshot, puppets, prepared, clock)
+                    if reader.is_stream:
+                        reader.finish()
+                    if pidfile is not None:
+                        _write_pidfile(pidfile, snapshot.root)
+                except BaseException:
+                    kill_all(puppets)
+                    raise
+            with clock.stage(Stage.RELEASE):
+                for process in living:
+                    process.release(stopped=leave_stopped)
     result = RestartResult(
         pid=snapshot.root,
         processes=len(snapshot.processes),
@@ -112,9 +114,8 @@ def _rebuild(
     puppets: dict[int, Newborn],
     prepared: Prepared,
     clock: Clock,
-    *,
-    leave_stopped: bool,
-) -> None:
+) -> list[Rebuilder]:
+    """Makes every newborn what it was; all that is left to do is to let them go."""
     living = [
         Rebuilder(record, puppets[record.pids[0]], prepared) for record in snapshot.processes if not record.zombie
     ]
@@ -154,11 +155,7 @@ def _rebuild(
                 left.add(process.record.memory)
                 process.leave_scratch()
             process.become()
-        if leave_stopped:
-            for process in living:
-                os.kill(process.record.pids[0], signal.SIGSTOP)
-        for process in living:
-            process.release()
+    return living
 
 
 def _vdso_code(puppet: Newborn) -> bytes:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldProcess, HeldThread
-from crtool.resources import altstack, cleartid, itimers, pdeath, robust, rseq, sigaction, sigpending, subreaper
+from crtool.resources import altstack, cleartid, pdeath, robust, rseq, sigaction, sigpending, subreaper
 from crtool.resources.altstack import AltstackRecord
-from crtool.resources.itimers import ItimerRecord
 from crtool.resources.robust import RobustRecord
 from crtool.resources.rseq import RseqRecord
 from crtool.resources.sigaction import SigactionRecord
@@ -30,7 +29,6 @@ class ProcessState:
     subreaper: bool
     actions: tuple[SigactionRecord, ...]
     pending: PendingRecord
-    itimers: tuple[ItimerRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,12 @@ def dump_process(process: HeldProcess, status: Status, batch: Batch) -> Callable
     """Adds the questions for the process to *batch*, which any of its threads may run. *status*: of the process."""
     is_subreaper = subreaper.dump(process, batch)
     actions = sigaction.dump(process, batch)
-    interval_timers = itimers.dump(process, batch)
 
     def record() -> ProcessState:
         return ProcessState(
             subreaper=is_subreaper(),
             actions=actions(),
             pending=sigpending.dump(process, status),
-            itimers=interval_timers(),
         )
 
     return record
@@ -99,7 +95,6 @@ def restore_process(batch: Batch, state: ProcessState) -> None:
     sigpending.flush(batch)
     sigaction.restore(batch, state.actions)
     sigpending.restore(batch, state.pending, {})
-    itimers.restore(batch, state.itimers, alarm_pending=sigpending.is_pending(state.pending, 14))
 
 
 def restore_rights(batch: Batch, state: ThreadState) -> None:

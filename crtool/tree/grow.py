@@ -10,7 +10,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from crtool.errors import EnvironmentDiffers, RemoteCallError
 from crtool.kernel.wait import WALL
@@ -91,14 +91,17 @@ def _end(puppet: Newborn) -> None:
 
 
 def kill_all(puppets: dict[int, Newborn]) -> None:
-    """Ends everything that was born, children before their parents, so that nobody sees an end."""
-    for puppet in reversed(puppets.values()):
-        try:
-            os.kill(puppet.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    for puppet in reversed(puppets.values()):
-        try:
-            os.waitpid(puppet.pid, _WALL)
-        except ChildProcessError:
-            continue
+    """Ends everything that was born and waits for it, so that no zombie is left.
+
+    To be called by a child subreaper: who is adopted when its parent dies is waited for twice, by its tracer and then as
+    a child.
+    """
+    tids: list[int] = []
+    for pid in puppets:
+        with suppress(FileNotFoundError):
+            tids += sorted(map(int, os.listdir(f"/proc/{pid}/task")), key=lambda tid: tid == pid)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for tid in (*tids, *puppets, *puppets):
+        with suppress(ChildProcessError):
+            os.waitpid(tid, _WALL)

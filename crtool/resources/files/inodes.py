@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from crtool.abi.fcntl import F_GET_SEALS, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_HUGETLB
@@ -41,6 +43,7 @@ __all__ = [
 _DELETED = b" (deleted)"
 _ANONYMOUS = b"/dev/zero"
 _MEMFD = b"/memfd:"
+_UNNAMED = re.compile(rb"#\d+")  # what /proc calls a file that was opened with O_TMPFILE
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,9 @@ def _make_deleted(record: DeletedRecord, fill: Callable[[int, ContentRecord], No
     if not os.path.isdir(folder):
         folder = b"/tmp"  # its folder is gone too: nobody can tell by the name any more
     kind = stat.S_IFMT(record.mode)
+    if _UNNAMED.fullmatch(os.path.basename(record.path)):
+        with suppress(OSError):  # a file system without O_TMPFILE: it cannot be linked then, but is there
+            return _filled(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600), record, fill)
     for path in (os.path.join(folder, os.path.basename(record.path)), os.path.join(folder, b".crtool-%d" % os.getpid())):
         try:
             if kind == stat.S_IFDIR:
@@ -275,12 +281,15 @@ def _make_deleted(record: DeletedRecord, fill: Callable[[int, ContentRecord], No
             fd = os.open(path, flags | os.O_CLOEXEC)
         finally:
             os.rmdir(path) if kind == stat.S_IFDIR else os.unlink(path)
-        if kind == stat.S_IFREG:
-            os.ftruncate(fd, record.content.size)
-            fill(fd, record.content)
-        if kind != stat.S_IFDIR:
-            os.fchown(fd, record.uid, record.gid)
-            os.fchmod(fd, stat.S_IMODE(record.mode))
-            os.utime(fd, ns=(record.atime_ns, record.mtime_ns))
-        return fd
+        return fd if kind == stat.S_IFDIR else _filled(fd, record, fill)
     raise EnvironmentDiffers(f"the deleted file {name} cannot be made again: its name is taken")
+
+
+def _filled(fd: int, record: DeletedRecord, fill: Callable[[int, ContentRecord], None]) -> int:
+    if stat.S_ISREG(record.mode):
+        os.ftruncate(fd, record.content.size)
+        fill(fd, record.content)
+    os.fchown(fd, record.uid, record.gid)
+    os.fchmod(fd, stat.S_IMODE(record.mode))
+    os.utime(fd, ns=(record.atime_ns, record.mtime_ns))
+    return fd

@@ -105,9 +105,10 @@ def make(record: PipeRecord, path: bytes) -> tuple[int, ...]:
                 "raise /proc/sys/fs/pipe-max-size and pipe-user-pages-soft, or run with CAP_SYS_RESOURCE",
             ) from None
     if record.unread:
-        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | (os.O_DIRECT if record.packets else 0)
-        writer = os.open(f"/proc/self/fd/{ends[-1]}", flags)
+        writer = os.open(f"/proc/self/fd/{ends[-1]}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
+            if record.packets:
+                _set_flags(writer, os.O_NONBLOCK | os.O_DIRECT)
             for piece in record.unread:
                 if os.write(writer, piece) != len(piece):
                     raise EnvironmentDiffers("a pipe does not take what it held", "raise /proc/sys/fs/pipe-max-size")
@@ -120,7 +121,11 @@ def open_end(record: PipeEndRecord, ring: tuple[int, ...]) -> int:
     """Opens one end of a ring that :func:`make` has made."""
     reading = record.flags & os.O_ACCMODE == os.O_RDONLY
     source = ring[0] if reading else ring[-1]
-    fd = os.open(f"/proc/self/fd/{source}", (record.flags & ~os.O_CREAT) | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not record.flags & os.O_NONBLOCK:
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_NONBLOCK)
+    fd = os.open(f"/proc/self/fd/{source}", (record.flags & os.O_ACCMODE) | os.O_NONBLOCK | os.O_CLOEXEC)
+    _set_flags(fd, record.flags)
     return fd
+
+
+def _set_flags(fd: int, flags: int) -> None:
+    """Sets the flags that can be changed; open(2) refuses O_DIRECT for a pipe, fcntl(2) does not."""
+    fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~os.O_ACCMODE)

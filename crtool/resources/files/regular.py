@@ -60,7 +60,9 @@ def dump(file: OpenFile, inode: int) -> RegularRecord:
 
 def restore(record: RegularRecord, path: bytes, shown: str) -> int:
     """Opens *path* as it was open; *shown* is its name for the user."""
-    flags = record.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC | _O_TMPFILE)
+    flags = record.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC)
+    if flags & _O_TMPFILE:  # O_TMPFILE is this bit and O_DIRECTORY: what was opened was the folder
+        flags &= ~os.O_TMPFILE
     try:
         fd = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
