@@ -1,0 +1,134 @@
+"""How crtool ends: what is said about an error, and death by the same signal as another."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from crtool.cli.text import printable
+from crtool.errors import CrtoolError, InternalError, ObstacleError, UsageError
+
+__all__ = [
+    "Interrupted",
+    "complain",
+    "complain_about_bug",
+    "complain_about_usage",
+    "end_by_signal",
+    "end_like",
+    "listen_to_signals",
+    "warn",
+]
+
+
+class Interrupted(BaseException):
+    """A signal has asked crtool to end: what is under way is cleaned up on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def listen_to_signals() -> None:
+    """Lets SIGTERM and SIGHUP end crtool as SIGINT does, with all its ``finally`` blocks.
+
+    What was ignored when crtool started stays ignored (nohup(1)).
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def say(line: str) -> None:
+    """One line on standard error, if there is one and somebody reads it."""
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        pass  # nobody is there to be told
+
+
+def warn(text: str) -> None:
+    """Something that the user should know although all went well."""
+    say(f"crtool: warning: {printable(text)}")
+
+
+def complain(error: CrtoolError, *, trace: bool = False) -> int:
+    """Says what went wrong, cause and remedy, of obstacles all of them; returns the exit status.
+
+    What a user can meet never shows a trace; crtool's own failures do if *trace*.
+    """
+    if trace and isinstance(error, InternalError):
+        traceback.print_exception(error)
+    if isinstance(error, ObstacleError):
+        for obstacle in error.obstacles:
+            _cause_and_remedy(str(obstacle), obstacle.remedy)
+    else:
+        _cause_and_remedy(error.message, error.remedy)
+    return error.status
+
+
+def _cause_and_remedy(cause: str, remedy: str | None) -> None:
+    say(f"crtool: {printable(cause)}")
+    if remedy:
+        say(f"  {printable(remedy)}")
+
+
+def complain_about_usage(error: click.ClickException) -> int:
+    """Says what is wrong with a command line, in our form: no capital, no full stop, what is near as the remedy."""
+    text = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
+    text = text.rstrip(".").replace("\n", " ")
+    context = getattr(error, "ctx", None)
+    remedy = f"see {context.command_path if context else 'crtool'} --help"
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        remedy = f"did you mean {' or '.join(sorted(error.possibilities))}? {remedy}"
+    return complain(UsageError(text[:1].lower() + text[1:], remedy))
+
+
+def complain_about_bug(error: Exception, *, trace: bool) -> int:
+    """One line about what nobody foresaw; the trace for those who asked for it."""
+    if trace:
+        traceback.print_exception(error)
+    if isinstance(error, OSError):
+        about = f"{error.strerror or error}" + (f": {os.fsdecode(error.filename)}" if error.filename else "")
+    elif isinstance(error, MemoryError):
+        about = "out of memory"
+    else:
+        about = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+    remedy = None if trace else "run it again with CRTOOL_DEBUG=1 and report what it prints"
+    return complain(InternalError(about, remedy))
+
+
+def end_like(status: int) -> int:
+    """Ends by the signal, or returns the exit status, of a raw wait status (waitpid(2))."""
+    if os.WIFSIGNALED(status):
+        end_by_signal(os.WTERMSIG(status))
+    return os.WEXITSTATUS(status)
+
+
+def end_by_signal(number: int) -> NoReturn:
+    """Dies by signal *number* itself, so that a shell, a loop in it, or a supervisor sees what really happened."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # closed, or its reader has gone
+    # No second core file beside that of the program. 1 rather than 0: core(5) says that a core_pattern that is a
+    # pipe ignores 0, and the kernel takes 1 (less than any core file has) as "none" in both cases.
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0 if hard == 0 else 1, hard))
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    os.kill(os.getpid(), number)
+    # Still here: PID 1 of a namespace does not die by the default action of a signal (pid_namespaces(7)).
+    os._exit(128 + number)
