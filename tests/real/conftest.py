@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from . import midwork
+from . import midwork, orphans
 from .midwork import MODES, Program, Run
 
 
 @pytest.fixture(scope="session", autouse=True)
 def subreaper() -> None:
-    """Orphans of the programs come to us, see midwork."""
-    midwork.become_subreaper()
+    """Orphans of the programs come to us, see orphans.py."""
+    orphans.become_subreaper()
 
 
 @pytest.fixture(params=MODES)

@@ -9,16 +9,13 @@ to the file ``out``, no other descriptor. :func:`interrupt` does to a run what t
     leave     checkpoint, and the program itself goes on
     chain     three times checkpoint --kill and restart
 
-The process of the tests is the subreaper (prctl(2), PR_SET_CHILD_SUBREAPER) of everything it starts: what
-``checkpoint --kill`` leaves of a tree becomes its child, and is reaped here, because a zombie keeps its PID.
+The process of the tests has no children but those of the run that it is about.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -26,15 +23,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
+
+from . import orphans
 
 __all__ = [
     "MODES",
     "PROGRAMS",
     "Program",
     "Run",
-    "become_subreaper",
     "grown",
     "interrupt",
     "need",
@@ -48,7 +45,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 PATIENCE = 120.0
 """Seconds after which a run that neither works nor ends is taken for hung."""
-PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,6 @@ class Run:
                 stdin=stdin, stdout=out, stderr=out, start_new_session=True,
             )  # fmt: skip
         self.root = self.process.pid
-        self.command_line = b""
 
     def await_work(self) -> None:
         """Wait until the program is in mid-work; it must not have ended by then."""
@@ -129,44 +124,28 @@ class Run:
             assert status is None, f"ended with {status} before mid-work:\n{self.output()}"
             assert time.monotonic() < limit, f"not in mid-work after {PATIENCE:.0f} s:\n{self.output()}"
             time.sleep(0.01)
-        self.command_line = Path(f"/proc/{self.root}/cmdline").read_bytes()
         assert self.process.poll() is None, f"ended before it could be interrupted:\n{self.output()}"
 
     def checkpoint(self, image: Path, *options: str) -> None:
         """Checkpoint the tree; with --kill the dead are reaped as well."""
-        members = [self.root, *(child.pid for child in psutil.Process(self.root).children(recursive=True))]
         crtool("checkpoint", str(self.root), "-o", str(image), *options)
         if "--kill" in options:
             self.process.wait(PATIENCE)
-            for pid in members[1:]:
-                reap(pid)
+            orphans.collect(PATIENCE)
 
     def restart(self, image: Path) -> None:
         """Bring the tree back from *image*; ``process`` is the crtool that waits for it."""
-        with open(self.folder.parent / f"{self.folder.name}.restart", "ab") as log:
+        pidfile = self.folder.parent / "pid"
+        pidfile.unlink(missing_ok=True)
+        with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "crtool", "restart", str(image)],
+                [sys.executable, "-m", "crtool", "restart", str(image), "--pidfile", str(pidfile)],
                 cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        self.await_root()
-
-    def await_root(self) -> None:
-        """Wait until the restored root runs, as the child of crtool that has the old PID."""
         limit = time.monotonic() + PATIENCE
-        while time.monotonic() < limit and self.process.poll() is None:
-            try:
-                if psutil.Process(self.root).ppid() == self.process.pid and self.is_itself():
-                    return
-            except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-                pass
+        while not pidfile.exists() and self.process.poll() is None and time.monotonic() < limit:
             time.sleep(0.01)
-        pytest.fail(f"crtool restart brought nothing back:\n{self.restart_log()}")
-
-    def is_itself(self) -> bool:
-        """Whether the root is what it was: crtool gives it its command line late, and lets go of it after that."""
-        proc = Path(f"/proc/{self.root}")
-        traced = "\nTracerPid:\t0\n" not in (proc / "status").read_text()
-        return not traced and (proc / "cmdline").read_bytes() == self.command_line
+        assert pidfile.exists(), f"crtool restart ended with {self.process.returncode}:\n{self.restart_log()}"
 
     def finish(self) -> dict[str, bytes]:
         """Wait for the end, and give the bytes of everything that is compared."""
@@ -178,20 +157,17 @@ class Run:
     def output(self) -> str:
         return (self.folder / "out").read_text(errors="replace")[-3000:]
 
+    @property
+    def log(self) -> Path:
+        return self.folder.parent / f"{self.folder.name}.restart"
+
     def restart_log(self) -> str:
-        path = self.folder.parent / f"{self.folder.name}.restart"
-        return path.read_text(errors="replace")[-3000:] if path.exists() else ""
+        return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
 
     def end(self) -> None:
         """End and reap whatever is left of the run."""
-        for process in psutil.Process().children(recursive=True):
-            try:
-                process.kill()
-            except psutil.NoSuchProcess:
-                continue
-            if process.pid != self.process.pid:
-                reap(process.pid)
-        self.process.wait(PATIENCE)
+        self.process.poll()  # else Popen would look for a process that is collected already
+        orphans.collect(PATIENCE, kill=True)
 
 
 def whole(program: Program, folder: Path) -> dict[str, bytes]:
@@ -233,25 +209,3 @@ def crtool(*arguments: str) -> None:
     )  # fmt: skip
     if done.returncode:
         pytest.fail(f"crtool {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-
-
-def become_subreaper() -> None:
-    """Make orphans of everything started here children of this process."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-
-
-def reap(pid: int) -> None:
-    """Collect a dead child, or one that is about to die; nothing if somebody else has done so."""
-    limit = time.monotonic() + PATIENCE
-    while time.monotonic() < limit:
-        try:
-            if os.waitpid(pid, os.WNOHANG)[0] == pid:
-                return
-        except ChildProcessError:
-            # Not ours (yet): either reaped by its parent, or its parent is dying and will leave it to us.
-            if not psutil.pid_exists(pid):
-                return
-        time.sleep(0.005)
-    raise AssertionError(f"PID {pid} does not end after {signal.SIGKILL.name}")

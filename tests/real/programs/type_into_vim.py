@@ -21,27 +21,23 @@ if pid == 0:
     os.environ["TERM"] = "xterm"
     os.execvp("vim", ["vim", "-u", "NONE", "-i", "NONE", "-N", sys.argv[1]])
 
-rest = 0.1
-drawn = 0
 
-
-def draw(seconds: float) -> bool:
-    """Take in what vim draws until it has been quiet for *seconds*; False once vim has gone."""
-    global drawn
+def draw(seconds: float) -> int:
+    """Take in what vim draws until it has been quiet for *seconds*, or has gone: the number of bytes."""
+    drawn = 0
     while select.select([master], [], [], seconds)[0]:
         try:
-            data = os.read(master, 65536)
+            drawn += len(os.read(master, 65536))
         except OSError:
-            return False
-        drawn += len(data)
-    return True
+            break
+    return drawn
 
 
-draw(0.5)
+drawn = draw(0.5)
 for number, keys in enumerate(KEYS):
     os.write(master, keys.encode())
     Path("progress").write_text(str(number))
-    draw(rest)
-while draw(1):
-    pass
+    drawn += draw(0.1)
+while more := draw(1):
+    drawn += more
 print("vim ended with", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), "and has drawn something:", drawn > 0)
