@@ -194,5 +194,5 @@ class Prepared:
 
     def _shown(self, inode: int) -> str:
         record = self.snapshot.files.inodes[inode]
-        path = getattr(record, "path", None) or getattr(record, "name", b"shared memory")
-        return str(path.decode(errors="replace"))
+        path: bytes = getattr(record, "path", getattr(record, "name", b"shared memory"))
+        return path.decode(errors="replace")

@@ -14,6 +14,7 @@ from crtool.engine.prepare import Prepared
 from crtool.engine.snapshot import MemoryRecord, ProcessRecord, ThreadRecord
 from crtool.errors import ImageError
 from crtool.kernel import ptrace
+from crtool.procfs.maps import Mapping
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
 from crtool.puppet.code import gadgets_of
@@ -106,7 +107,7 @@ class Rebuilder:
                     done += os.pwritev(self.puppet.memory, [view[done:]], extent.start + address + done)
             position += extent.length
 
-    def _foreign_vdso(self, memory: MemoryRecord, here: tuple[mappings.Mapping, ...], kernel_vdso: bytes) -> None:
+    def _foreign_vdso(self, memory: MemoryRecord, here: tuple[Mapping, ...], kernel_vdso: bytes) -> None:
         """Brings back the image's vDSO as plain memory whose functions jump to this kernel's."""
         old = next(special for special in memory.vdso.mappings if special.name == b"[vdso]")
         at = next(mapping.start for mapping in here if mapping.name == b"[vdso]")
@@ -169,17 +170,12 @@ class Rebuilder:
             registry.restore_thread(batch, thread.state)
             self.threads[thread.tid].run(batch)
         assert self.record.state is not None
-        batch = Batch()
-        registry.restore_process(batch, self.record.state)
-        self._any_thread.run(batch)
+        threads = {thread.tid: (self.threads[thread.tid], thread.state) for thread in self.record.threads}
+        self.prepared.warnings.extend(registry.restore_process(self.record.state, threads))
         for thread in self.record.threads:
             batch = Batch()
             registry.restore_rights(batch, thread.state)
             self.threads[thread.tid].run(batch)
-
-    @property
-    def _any_thread(self) -> Newborn:
-        return self.threads[self.record.threads[0].tid]
 
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: no batch can be run in this address space any more."""

@@ -72,7 +72,7 @@ def restart(
         pid=snapshot.root,
         processes=len(snapshot.processes),
         wall_seconds=clock.wall,
-        warnings=(*prepared.warnings, *map(str, order.warnings)),
+        warnings=tuple(prepared.warnings),
     )
     if detach:
         return result

@@ -6,20 +6,25 @@ given to a restored one; the reasons for that order stand in the resources' own 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from crtool.abi.signals import SIGALRM
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldProcess, HeldThread
-from crtool.resources import altstack, cleartid, pdeath, robust, rseq, sigaction, sigpending, subreaper
+from crtool.puppet.puppet import Puppet
+from crtool.resources import altstack, cleartid, itimers, pdeath, robust, rseq, sigaction, sigpending, subreaper
 from crtool.resources.altstack import AltstackRecord
+from crtool.resources.itimers import ItimerRecord
 from crtool.resources.robust import RobustRecord
 from crtool.resources.rseq import RseqRecord
 from crtool.resources.sigaction import SigactionRecord
 from crtool.resources.sigpending import PendingRecord
+from crtool.resources.timers import posix
+from crtool.resources.timers.posix import PosixTimerRecord
 
-__all__ = ["ProcessState", "ThreadState", "dump_process", "dump_thread", "restore_process", "restore_thread"]
+__all__ = ["ProcessState", "ThreadState", "dump_process", "dump_thread", "restore_process", "restore_rights", "restore_thread"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class ProcessState:
     subreaper: bool
     actions: tuple[SigactionRecord, ...]
     pending: PendingRecord
+    itimers: tuple[ItimerRecord, ...]
+    timers: tuple[PosixTimerRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,16 @@ def dump_process(process: HeldProcess, status: Status, batch: Batch) -> Callable
     """Adds the questions for the process to *batch*, which any of its threads may run. *status*: of the process."""
     is_subreaper = subreaper.dump(process, batch)
     actions = sigaction.dump(process, batch)
+    interval_timers = itimers.dump(process, batch)
+    timers = posix.dump(process, batch)
 
     def record() -> ProcessState:
         return ProcessState(
             subreaper=is_subreaper(),
             actions=actions(),
             pending=sigpending.dump(process, status),
+            itimers=interval_timers(),
+            timers=timers(),
         )
 
     return record
@@ -87,17 +98,34 @@ def restore_thread(batch: Batch, state: ThreadState) -> None:
     altstack.restore(batch, state.altstack)
 
 
-def restore_process(batch: Batch, state: ProcessState) -> None:
-    """Adds the calls that give the process what it had, made by one of its threads when all of them have theirs.
+def restore_process(state: ProcessState, threads: Mapping[int, tuple[Puppet, ThreadState]]) -> tuple[str, ...]:
+    """Gives a process what it had, when all its *threads* (by TID) have theirs; returns warnings.
 
     Everything that can send a signal to it has happened.
     """
+    main = next(iter(threads.values()))[0]
+    batch = Batch()
     sigpending.flush(batch)
+    main.run(batch)
+    pending = [state.pending, *(thread.pending for _, thread in threads.values())]
+    puppets = {tid: puppet for tid, (puppet, _) in threads.items()}
+    timers = posix.restore(main, puppets, state.timers, sigpending.timer_ids(pending))
+    batch = Batch()
     sigaction.restore(batch, state.actions)
-    sigpending.restore(batch, state.pending, {})
+    sigpending.restore(batch, state.pending, timers.expire)
+    main.run(batch)
+    for puppet, thread in threads.values():
+        batch = Batch()
+        sigpending.restore_thread(batch, thread.pending, timers.expire)
+        if len(batch):
+            puppet.run(batch)
+    batch = Batch()
+    itimers.restore(batch, state.itimers, alarm_pending=sigpending.is_pending(state.pending, SIGALRM))
+    timers.start(batch)
+    main.run(batch)
+    return timers.warnings
 
 
 def restore_rights(batch: Batch, state: ThreadState) -> None:
     """Adds the calls by which a thread gives up what it may not do, and what has to follow that."""
-    sigpending.restore_thread(batch, state.pending, {})
     pdeath.restore(batch, state.parent_death_signal)
