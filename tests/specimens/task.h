@@ -32,7 +32,8 @@ static inline const char *task_status(pid_t tid, const char *key) {
     char path[64], wanted[64];
     snprintf(path, sizeof path, "/proc/%d/status", (int)tid);
     snprintf(wanted, sizeof wanted, "\n%s:\t", key);
-    task_read(path, text, sizeof text);
+    text[0] = '\n';
+    task_read(path, text + 1, sizeof text - 1);
     char *found = strstr(text, wanted);
     if (!found) specimen_fail("%s has no line %s", path, key);
     found += strlen(wanted);

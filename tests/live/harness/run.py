@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .catalogue import Specimen, build
 from .folder import FolderState
-from .processes import Deadline, end, family, is_traced, reap_all, zombie_status
+from .processes import Deadline, descendants, end, family, is_traced, reap_all, zombie_status
 
 __all__ = ["Broken", "Run", "Skipped"]
 
@@ -43,8 +43,8 @@ class Run:
         self.work = folder / "work"
         self.work.mkdir()
         self.out = self.work / "out"
+        self.before = descendants()
         self.log: list[str] = []  # every command of crtool, and what it printed
-        self.pids: set[int] = set()  # everybody that a checkpoint met
         self.expected = b"ready\n"
         self.waiting: subprocess.Popen[bytes] | None = None  # the crtool that waits for the root
         self.images = 0
@@ -57,7 +57,6 @@ class Run:
             )  # fmt: skip
             os.close(out)
         self.root = self.target.pid
-        self.pids.add(self.root)
 
     def await_ready(self) -> None:
         """Waits for "ready"; raises Skipped if the specimen cannot run here."""
@@ -75,7 +74,7 @@ class Run:
 
     def checkpoint(self, *options: str) -> Path:
         """Checkpoints the tree; with --kill it waits until its numbers are free again."""
-        self.pids |= family(self.root)
+        members = family(self.root)
         image = self.folder / f"{self.images}.crt"
         self.images += 1
         self.crtool("checkpoint", str(self.root), "-o", str(image), *options)
@@ -84,7 +83,7 @@ class Run:
                 self._end_of_waiting(128 + signal.SIGKILL)
             else:
                 self._wait_for(self.target)
-            reap_all(self.pids)
+            reap_all(members)
         return image
 
     def restart(self, image: Path) -> None:
@@ -108,7 +107,6 @@ class Run:
             raise self.broken(f"--pidfile says {pidfile.read_text()!r}, the PID was {self.root}")
         if waiting.poll() is None and is_traced(self.root):
             raise self.broken("the restored process is still traced")
-        self.pids |= family(self.root)
 
     def pass_judgement(self) -> None:
         """SIGTERM to the root, which then checks itself: it must say PASS, and end with 0."""
@@ -165,13 +163,16 @@ class Run:
         return Broken(f"{self.specimen.name}: {message}\n--- out\n{said}" + "".join(self.log))
 
     def _left_over(self) -> set[int]:
-        """Members of the tree that still exist, dead or alive; those that are dead and ours are reaped."""
-        for pid in self.pids:
+        """Everybody below this process that came with the run, dead or alive; the dead that are ours are reaped."""
+        found = set()
+        for pid in descendants() - self.before:
             try:
-                os.waitpid(pid, os.WNOHANG)
+                if os.waitpid(pid, os.WNOHANG)[0] == pid:
+                    continue
             except ChildProcessError:
                 pass
-        return {pid for pid in self.pids if Path(f"/proc/{pid}").exists()}
+            found.add(pid)
+        return found
 
     def _wait_for(self, process: subprocess.Popen[bytes]) -> int:
         self._within(PATIENCE, f"the end of PID {process.pid}", lambda: process.poll() is not None)

@@ -1,0 +1,30 @@
+/* specimen: fifty children of one parent, waited for in the order of their deaths | group: tree | needs: nothing */
+#include "peer.h"
+
+enum { COUNT = 50 };
+
+static void child(struct peer *me) {
+    pid_t parent = getppid();
+    int number = *(int *)me->data;
+    peer_turn(me);
+    specimen_equal(getppid(), parent);
+    _exit(number);
+}
+
+int main(void) {
+    struct peer *peers[COUNT];
+    for (int i = 0; i < COUNT; i++) peers[i] = peer_start_with(child, &i);
+
+    specimen_ready();
+    specimen_wait();
+
+    for (int i = COUNT - 1; i >= 0; i--) {
+        peer_tell(peers[i]);
+        int status = 0;
+        specimen_equal(wait(&status), peers[i]->pid);
+        specimen_check(WIFEXITED(status));
+        specimen_equal(WEXITSTATUS(status), i);
+    }
+    specimen_equal(wait(NULL), -1);
+    return specimen_pass();
+}
