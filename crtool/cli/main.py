@@ -37,7 +37,7 @@ def cli() -> None:
     """Save running processes to one file and bring them back: memory, threads, open files, pipes, terminals, signals
     and timers as they were. The programs need no preparation and notice nothing.
 
-    `crtool VERB --help` tells more about a verb.
+    crtool VERB --help tells more about a verb.
     """
 
 

@@ -76,7 +76,6 @@ def header(summary: ImageSummary, image: str) -> Iterator[str]:
     yield f"data       {size(summary.data_bytes)}"
     if summary.tty:
         yield f"terminal   {printable(summary.tty)}"
-    yield ""
 
 
 def process_tree(summary: ImageSummary) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""The command line on top of an engine that is not there."""
