@@ -253,7 +253,7 @@ def test_a_word_is_completed():
 
 
 def test_a_narrow_encoding_is_no_reason_to_fail():
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     code = 'crtool.show = lambda image: crtool.ImageSummary(1, "x", "Linux \\u2212", "", 1, 1, (), 1)'
     process = child(code, "show", "a.crt", env=environment)
     out, err = process.communicate(timeout=30)
