@@ -24,7 +24,7 @@ from crtool.engine.snapshot import (
     Snapshot,
     ThreadRecord,
 )
-from crtool.errors import Obstacle, ObstacleError
+from crtool.errors import ObstacleError
 from crtool.image.layout import DataLayout
 from crtool.kernel import process as kernel_process
 from crtool.kernel.process import Identities
@@ -37,9 +37,10 @@ from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldThread
 from crtool.resources import registry
-from crtool.resources.files import eventfd, pipes, regular
+from crtool.resources.files import kinds, pipes
 from crtool.resources.files.collector import Inodes
 from crtool.resources.files.fs import FsRecord
+from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.openfile import OpenFile, borrow
 from crtool.resources.files.table import DescriptorRecord, TableRecord
 from crtool.resources.memory import bounds, mappings, pages, vdso
@@ -47,9 +48,6 @@ from crtool.resources.memory import bounds, mappings, pages, vdso
 __all__ = ["Collector"]
 
 _XSTATE_FEATURES = 464  # where PTRACE_GETREGSET(NT_X86_XSTATE) gives XCR0
-
-DescriptionRecord = regular.RegularRecord | pipes.PipeEndRecord | eventfd.EventfdRecord
-
 
 class Collector:
     """Builds the Snapshot of a frozen tree. As a context manager it closes what it has borrowed."""
@@ -72,6 +70,7 @@ class Collector:
         self._pipes: dict[tuple[int, int], int] = {}
         self._pipe_files: list[tuple[OpenFile, int]] = []  # with a descriptor of our own each
         self._pipe_flags: list[list[int]] = []
+        self._shared = kinds.Shared(lambda file: self.inodes.index(file.local, file.link), self._pipe)
 
     def __enter__(self) -> Collector:
         return self
@@ -294,16 +293,9 @@ class Collector:
             yield DescriptorRecord(fd, description, bool(info.flags & os.O_CLOEXEC))
 
     def _description(self, file: OpenFile) -> DescriptionRecord:
-        where = f"fd {file.fd}"
-        if regular.recognise(file):
-            if obstacle := regular.obstacle(file, where):
-                raise ObstacleError([obstacle])
-            return regular.dump(file, self.inodes.index(file.local, file.link))
-        if pipes.recognise(file):
-            return pipes.dump_end(file, self._pipe(file))
-        if eventfd.recognise(file):
-            return eventfd.dump(file)
-        raise ObstacleError([Obstacle(file.pid, where, f"{file.shown} cannot be saved", "close it first")])
+        if (obstacle := kinds.obstacle(file)) is not None:
+            raise ObstacleError([obstacle])
+        return kinds.dump(file, self._shared)
 
     def _pipe(self, file: OpenFile) -> int:
         key = (file.stat.st_dev, file.stat.st_ino)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 
@@ -13,8 +14,8 @@ from crtool.procfs import status as status_file
 from crtool.procfs.read import alive, read
 from crtool.procfs.status import Status
 from crtool.procfs.tasks import threads
-from crtool.resources.files import eventfd, pipes, regular
-from crtool.resources.files.openfile import OpenFile, borrow
+from crtool.resources.files import kinds
+from crtool.resources.files.openfile import borrow
 from crtool.tree.walk import descendants, name_of
 
 __all__ = ["Report", "survey"]
@@ -105,21 +106,17 @@ def _survey_files(report: Report, pid: int, door: int) -> None:
         for fd in sorted(int(name) for name in os.listdir(f"/proc/{door}/fd")):
             try:
                 link = os.fsencode(os.readlink(f"/proc/{door}/fd/{fd}"))
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    why = "is open by a path that is longer than the kernel can tell"
+                    report.obstacles.append(Obstacle(pid, f"fd {fd}", why, "close it first"))
+                continue
+            try:
                 info = fdinfo_file.parse(read(door, f"fdinfo/{fd}"))
                 with borrow(pidfd, pid, fd, link, info) as file:
-                    if (obstacle := file_obstacle(file)) is not None:
+                    if (obstacle := kinds.obstacle(file)) is not None:
                         report.obstacles.append(obstacle)
             except (OSError, TargetError):
                 continue  # closed meanwhile: the frozen tree will be looked at again
     finally:
         os.close(pidfd)
-
-
-def file_obstacle(file: OpenFile) -> Obstacle | None:
-    """Why *file* cannot be saved, if so."""
-    where = f"fd {file.fd}"
-    if regular.recognise(file):
-        return regular.obstacle(file, where)
-    if pipes.recognise(file) or eventfd.recognise(file):
-        return None
-    return Obstacle(file.pid, where, f"{file.shown} cannot be saved", "close it first")

@@ -16,7 +16,7 @@ from crtool.engine.snapshot import Snapshot
 from crtool.errors import EnvironmentDiffers
 from crtool.image.layout import Segment
 from crtool.image.reader import ImageReader
-from crtool.resources.files import eventfd, inodes, pipes, regular
+from crtool.resources.files import inodes, kinds, pipes, regular
 from crtool.resources.files.inodes import ContentRecord, PathRecord
 
 __all__ = ["Prepared"]
@@ -39,6 +39,7 @@ class Prepared:
         self._opened: dict[tuple[int, int], int] = {}  # (inode index, flags) → descriptor
         self._buffer: memoryview | None = None
         self._all: list[int] = []
+        self._completed: set[int] = set()
 
     def __enter__(self) -> Prepared:
         return self
@@ -71,9 +72,10 @@ class Prepared:
         if not self.image.is_stream:
             self.image_fd = self._keep(os.dup(self.image.fileno()))
         rings = [pipes.make(ring, self._path(ring.inode) if ring.inode >= 0 else b"") for ring in files.pipes]
+        shared = kinds.Made(self._path, self._shown, lambda index: rings[index])
         try:
             for description in files.descriptions:
-                self._descriptions.append(self._keep(self._description(description, rings)))
+                self._descriptions.append(self._keep(kinds.restore(description, shared)))
         finally:
             for ring in rings:
                 for fd in ring:
@@ -144,20 +146,17 @@ class Prepared:
         while done < len(view):
             done += os.preadv(self.image.fileno(), [view[done:]], at + done)
 
-    def _description(self, record: object, rings: list[tuple[int, ...]]) -> int:
-        if isinstance(record, regular.RegularRecord):
-            return regular.restore(record, self._path(record.inode), self._shown(record.inode))
-        if isinstance(record, pipes.PipeEndRecord):
-            return pipes.open_end(record, rings[record.pipe])
-        if isinstance(record, eventfd.EventfdRecord):
-            return eventfd.restore(record)
-        raise TypeError(record)
-
     # -- what the puppets ask for -------------------------------------------------------------------------
 
     def description(self, index: int) -> int:
         """The descriptor, here and in every puppet, of open file description *index*."""
         return self._descriptions[index]
+
+    def first_time(self, index: int) -> bool:
+        """Whether nobody has asked this about open file description *index* before: what is done to it, is done once."""
+        new = index not in self._completed
+        self._completed.add(index)
+        return new
 
     def opened(self, inode: int, flags: int) -> int:
         """The descriptor, here and in every puppet, of inode *inode* opened with *flags*. To be asked before the births."""

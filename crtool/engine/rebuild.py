@@ -19,7 +19,7 @@ from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
 from crtool.puppet.code import gadgets_of
 from crtool.resources import registry, sigpending
-from crtool.resources.files import fs, table
+from crtool.resources.files import epoll, fs, table
 from crtool.resources.memory import bounds, mappings, pages, vdso
 from crtool.resources.memory.mappings import MappingRecord
 from crtool.resources.memory.pages import ExtentRecord
@@ -52,9 +52,18 @@ class Rebuilder:
         batch = Batch()
         if own_table:
             self._table(batch, first)
+            self._epolls(batch, first)
         if own_view:
             self._view(batch, first)
         self.puppet.run(batch)
+
+    def _epolls(self, batch: Batch, thread: ThreadRecord) -> None:
+        """Adds the entries of the epoll instances whose descriptors are in this table."""
+        for descriptor in self._snapshot.files.tables[thread.files].descriptors:
+            record = self._snapshot.files.descriptions[descriptor.description]
+            if isinstance(record, epoll.EpollRecord) and record.owner == self.record.pids[0]:
+                if self.prepared.first_time(descriptor.description):
+                    epoll.add_entries(batch, record, descriptor.fd)
 
     def _table(self, batch: Batch, thread: ThreadRecord) -> None:
         record = self._snapshot.files.tables[thread.files]

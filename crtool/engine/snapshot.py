@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crtool.resources.files.eventfd import EventfdRecord
 from crtool.resources.files.fs import FsRecord
 from crtool.resources.files.inodes import DeletedRecord, MemfdRecord, PathRecord, SharedMemoryRecord
-from crtool.resources.files.pipes import PipeEndRecord, PipeRecord
-from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.kinds import DescriptionRecord
+from crtool.resources.files.pipes import PipeRecord
 from crtool.resources.files.table import TableRecord
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
@@ -91,7 +90,7 @@ class FilesRecord:
 
     inodes: tuple[PathRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord, ...]
     pipes: tuple[PipeRecord, ...]
-    descriptions: tuple[RegularRecord | PipeEndRecord | EventfdRecord, ...]
+    descriptions: tuple[DescriptionRecord, ...]
     tables: tuple[TableRecord, ...]
     views: tuple[FsRecord, ...]
 

@@ -61,6 +61,8 @@ def dump(file: OpenFile, inode: int) -> RegularRecord:
 def restore(record: RegularRecord, path: bytes, shown: str) -> int:
     """Opens *path* as it was open; *shown* is its name for the user."""
     flags = record.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC)
+    if not flags & os.O_PATH:
+        flags &= ~os.O_NOFOLLOW  # it has served; what was made anew for a deleted file is reached by a link
     if flags & _O_TMPFILE:  # O_TMPFILE is this bit and O_DIRECTORY: what was opened was the folder
         flags &= ~os.O_TMPFILE
     try:
