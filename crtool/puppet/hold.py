@@ -38,6 +38,7 @@ from crtool.procfs.maps import Mapping
 from crtool.puppet.code import gadgets_of
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.puppet.space import largest_hole
+from crtool.puppet.suspension import suspend_seccomp
 from crtool.puppet.table import Table
 
 __all__ = ["HeldProcess", "HeldThread", "seize"]
@@ -66,7 +67,7 @@ class HeldThread:
     mask: int
     stop_signal: int  # with which job control has stopped the process, 0 if it has not
     rseq: tuple[int, int, int]  # address, size, signature
-    seccomp: bool = False
+    seccomp: bool = False  # under filters, which are suspended while it is held
     stop_signals: list[int] = field(default_factory=list)  # arrived while it was held
 
     @classmethod
@@ -99,6 +100,7 @@ class HeldThread:
             ptrace.signal_mask(tid),
             status.signal if status.kind is Stop.GROUP else 0,
             ptrace.rseq(tid),
+            suspend_seccomp(tid, ptrace_abi.O_TRACESYSGOOD),
         )
 
 
@@ -198,12 +200,14 @@ class HeldProcess(Puppet):
             (self.scratch.start, self.scratch.end - self.scratch.start),
         )
         self._write(slot, laid)
-        before, way = self._away, self._way
+        before, its_way = self._away, self._way
         if before is not None:
-            self._set_on_way(before, way)  # out of the runner, which the other would unmap
-        self._set_on_way(thread, slot)
+            self._set_on_way(before, its_way)  # out of the runner, which the other would unmap
+        # Filters are suspended only while crtool lives: rather than be killed for a munmap, leave the scratch mapping.
+        way = direct if thread.seccomp else slot
+        self._set_on_way(thread, way)
         ptrace.set_signal_mask(thread.tid, ALL_SIGNALS & ~self._quiet_bits(thread))
-        self._away, self._way, self._direct = thread, slot, direct
+        self._away, self._way, self._direct = thread, way, direct
         if before is not None:
             self._bring_home(before)
 
