@@ -36,6 +36,7 @@ from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldThread
+from crtool.puppet.puppet import Puppet
 from crtool.resources import registry
 from crtool.resources.files import kinds, pipes
 from crtool.resources.files.collector import Inodes
@@ -43,6 +44,7 @@ from crtool.resources.files.fs import FsRecord
 from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.openfile import OpenFile, borrow
 from crtool.resources.files.table import DescriptorRecord, TableRecord
+from crtool.resources.files.terminals import Terminals, too_many
 from crtool.resources.memory import bounds, mappings, pages, vdso
 
 __all__ = ["Collector"]
@@ -70,7 +72,10 @@ class Collector:
         self._pipes: dict[tuple[int, int], int] = {}
         self._pipe_files: list[tuple[OpenFile, int]] = []  # with a descriptor of our own each
         self._pipe_flags: list[list[int]] = []
-        self._shared = kinds.Shared(lambda file: self.inodes.index(file.local, file.link), self._pipe)
+        self._terminals = Terminals(self._puppet_of)
+        self._shared = kinds.Shared(
+            lambda file: self.inodes.index(file.local, file.link), self._pipe, self._terminals.end
+        )
 
     def __enter__(self) -> Collector:
         return self
@@ -80,12 +85,15 @@ class Collector:
         for file, _ in self._pipe_files:
             os.close(file.local)
         self._pipe_files.clear()
+        self._terminals.close()
 
     def collect(self) -> Snapshot:
         """The records of everything in the tree."""
         found = self.frozen.processes
         records = [self._process(process) for process in found.values()]
         rings = tuple(self._ring(number) for number in range(len(self._pipe_files)))
+        if obstacles := too_many(self._terminals.outside()):
+            raise ObstacleError(obstacles)
         # Contents of inodes come first in the data area, then the pages of one address space after the other.
         memories = tuple(self._with_pages())
         numbers = {record.pids[0] for record in records}
@@ -99,6 +107,8 @@ class Collector:
             files=FilesRecord(
                 inodes=tuple(self.inodes.records),
                 pipes=rings,
+                ptys=tuple(self._terminals.pairs),
+                terminal=self._terminals.callers(process.stat for process in found.values()),
                 descriptions=tuple(self._descriptions),
                 tables=tuple(self._tables),
                 views=tuple(self._views),
@@ -296,6 +306,11 @@ class Collector:
         if (obstacle := kinds.obstacle(file)) is not None:
             raise ObstacleError([obstacle])
         return kinds.dump(file, self._shared)
+
+    def _puppet_of(self, pid: int) -> Puppet:
+        held = self.frozen.processes[pid].held
+        assert held is not None
+        return held
 
     def _pipe(self, file: OpenFile) -> int:
         key = (file.stat.st_dev, file.stat.st_ino)

@@ -18,6 +18,7 @@ from crtool.image.layout import Segment
 from crtool.image.reader import ImageReader
 from crtool.resources.files import inodes, kinds, pipes, regular
 from crtool.resources.files.inodes import ContentRecord, PathRecord
+from crtool.resources.files.terminals import Remade
 
 __all__ = ["Prepared"]
 
@@ -34,6 +35,7 @@ class Prepared:
         highest = max((d.fd for table in snapshot.files.tables for d in table.descriptors), default=0)
         self.base = max(highest + 1, _LOWEST_BASE)
         self.image_fd = -1
+        self.controlling: dict[int, int] = {}  # session → descriptor of its controlling terminal
         self._descriptions: list[int] = []
         self._nameless: dict[int, int] = {}  # inode index → descriptor of what had no name
         self._opened: dict[tuple[int, int], int] = {}  # (inode index, flags) → descriptor
@@ -72,11 +74,15 @@ class Prepared:
         if not self.image.is_stream:
             self.image_fd = self._keep(os.dup(self.image.fileno()))
         rings = [pipes.make(ring, self._path(ring.inode) if ring.inode >= 0 else b"") for ring in files.pipes]
-        shared = kinds.Made(self._path, self._shown, lambda index: rings[index])
+        terminals = Remade(files.ptys, files.terminal, self.warnings)
+        shared = kinds.Made(self._path, self._shown, lambda index: rings[index], terminals.open_end)
         try:
             for description in files.descriptions:
                 self._descriptions.append(self._keep(kinds.restore(description, shared)))
+            for pair in terminals.finish():
+                self.controlling[pair.record.session] = self._keep(os.dup(pair.slave))
         finally:
+            terminals.close()
             for ring in rings:
                 for fd in ring:
                     os.close(fd)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 
+from crtool.abi.termios import TIOCSPGRP
 from crtool.engine.forest import forest_of
 from crtool.engine.prepare import Prepared
 from crtool.engine.rebuild import Rebuilder, needed_files
@@ -55,7 +56,7 @@ def restart(
                 needed_files(prepared)
             with child_subreaper():
                 with clock.stage(Stage.BIRTHS):
-                    puppets = grow(order, _free_space(snapshot), who_has)
+                    puppets = grow(order, _free_space(snapshot), who_has, prepared.controlling)
                 try:
                     living = _rebuild(snapshot, puppets, prepared, clock)
                     if reader.is_stream:
@@ -124,6 +125,7 @@ def _rebuild(
     memories: set[int] = set()
     first_of_table: set[int] = set()
     kernel_vdso = _vdso_code(puppets[snapshot.root])
+    _bring_to_foreground(snapshot, puppets, prepared)
     for process in living:
         if process.record.stop_signal:
             process.puppet.stop(process.record.stop_signal)
@@ -156,6 +158,16 @@ def _rebuild(
                 process.leave_scratch()
             process.become()
     return living
+
+
+def _bring_to_foreground(snapshot: Snapshot, puppets: dict[int, Newborn], prepared: Prepared) -> None:
+    """Sets the foreground group of each terminal of the tree, now that all groups are there."""
+    for record in snapshot.files.ptys:
+        if record.foreground and record.session in prepared.controlling and record.session in puppets:
+            group = record.foreground.to_bytes(4, "little")
+            # It may have ended: the terminal then keeps its number, and nothing can be set to it.
+            fd = prepared.controlling[record.session]
+            puppets[record.session].call("ioctl", fd, TIOCSPGRP, group, must=False)
 
 
 def _vdso_code(puppet: Newborn) -> bytes:

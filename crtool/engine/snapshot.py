@@ -11,7 +11,9 @@ from crtool.resources.files.fs import FsRecord
 from crtool.resources.files.inodes import DeletedRecord, MemfdRecord, PathRecord, SharedMemoryRecord
 from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.pipes import PipeRecord
+from crtool.resources.files.pty import PtyRecord
 from crtool.resources.files.table import TableRecord
+from crtool.resources.files.terminals import CallersRecord
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
 from crtool.resources.memory.pages import ExtentRecord
@@ -90,6 +92,8 @@ class FilesRecord:
 
     inodes: tuple[PathRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord, ...]
     pipes: tuple[PipeRecord, ...]
+    ptys: tuple[PtyRecord, ...]
+    terminal: CallersRecord | None  # the one outside the tree, in whose place comes the caller's
     descriptions: tuple[DescriptionRecord, ...]
     tables: tuple[TableRecord, ...]
     views: tuple[FsRecord, ...]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from crtool.abi.termios import TIOCSCTTY
 from crtool.errors import EnvironmentDiffers, RemoteCallError
 from crtool.kernel.wait import WALL
 from crtool.puppet.batch import Batch
@@ -25,10 +26,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 _WALL = WALL
 
 
-def grow(plan: Plan, space: Space, who_has: Callable[[int], str]) -> dict[int, Newborn]:
+def grow(
+    plan: Plan, space: Space, who_has: Callable[[int], str], terminals: Mapping[int, int] | None = None
+) -> dict[int, Newborn]:
     """Carries out *plan*; returns the puppets of all that are in the image, by PID.
 
-    *who_has* tells in words who bears a number that was to be taken.
+    *who_has* tells in words who bears a number that was to be taken. *terminals*: by session, a descriptor, which all
+    inherit, of its controlling terminal. Its leader takes it at once, since births only inherit what is there.
     """
     puppets: dict[int, Newborn] = {}
     try:
@@ -38,6 +42,8 @@ def grow(plan: Plan, space: Space, who_has: Callable[[int], str]) -> dict[int, N
                     puppets[step.pid] = _born(step, puppets, space, who_has)
                 case NewSession(pid):
                     puppets[pid].call("setsid")
+                    if terminals and pid in terminals:
+                        puppets[pid].call("ioctl", terminals[pid], TIOCSCTTY, 0)
                 case JoinGroup(pid, pgid):
                     puppets[pid].call("setpgid", 0, pgid or os.getpgrp())
                 case Subreaper(pid, on):

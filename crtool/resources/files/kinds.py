@@ -10,16 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from crtool.errors import Obstacle
-from crtool.resources.files import epoll, eventfd, pipes, regular
+from crtool.resources.files import epoll, eventfd, pipes, regular, terminals
 from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.eventfd import EventfdRecord
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.pipes import PipeEndRecord
+from crtool.resources.files.pty import HungUpRecord, TerminalEndRecord
 from crtool.resources.files.regular import RegularRecord
 
 __all__ = ["DescriptionRecord", "Made", "Shared", "dump", "obstacle", "restore"]
 
-DescriptionRecord = RegularRecord | PipeEndRecord | EventfdRecord | EpollRecord
+DescriptionRecord = RegularRecord | PipeEndRecord | EventfdRecord | EpollRecord | TerminalEndRecord | HungUpRecord
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Shared:
 
     inode: Callable[[OpenFile], int]
     pipe: Callable[[OpenFile], int]
+    terminal: Callable[[OpenFile], TerminalEndRecord | HungUpRecord]  # its record
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Made:
     path: Callable[[int], bytes]  # of an inode, to be opened
     shown: Callable[[int], str]  # its name, for the user
     ring: Callable[[int], tuple[int, ...]]  # of a pipe: descriptors of its ends
+    terminal: Callable[[TerminalEndRecord | HungUpRecord], int]  # an end of one, opened
 
 
 def obstacle(file: OpenFile) -> Obstacle | None:
@@ -46,6 +49,8 @@ def obstacle(file: OpenFile) -> Obstacle | None:
         return regular.obstacle(file, where)
     if epoll.recognise(file):
         return epoll.obstacle(file, where)
+    if terminals.recognise(file):
+        return terminals.obstacle(file, where)
     if pipes.recognise(file) or eventfd.recognise(file):
         return None
     return Obstacle(file.pid, where, f"{file.shown} cannot be saved", "close it first")
@@ -61,6 +66,8 @@ def dump(file: OpenFile, shared: Shared) -> DescriptionRecord:
         return eventfd.dump(file)
     if epoll.recognise(file):
         return epoll.dump(file)
+    if terminals.recognise(file):
+        return shared.terminal(file)
     raise ValueError(file.link)
 
 
@@ -75,3 +82,5 @@ def restore(record: DescriptionRecord, made: Made) -> int:
             return eventfd.restore(record)
         case EpollRecord():
             return epoll.restore(record)
+        case TerminalEndRecord() | HungUpRecord():
+            return made.terminal(record)

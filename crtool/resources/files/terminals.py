@@ -1,0 +1,213 @@
+"""Terminals: the pairs that are in the tree (:mod:`.pty`), and the one that is outside.
+
+A shell job has the terminal of whoever started it as its standard input, output and error; the master is held by a
+terminal emulator, sshd, or is no pseudoterminal at all. Of such a terminal the kernel keeps the same things as of the
+others, but it is not ours.
+
+We record which descriptors lead to it, its settings, and which group of the tree was in its foreground. We ask a
+borrowed descriptor and field tpgid of /proc/PID/stat.
+
+We rebuild nothing: the caller's terminal takes its place, crtool's own controlling terminal or else what its standard
+descriptors lead to. Each end is opened anew with its own flags.
+
+Refused: two different terminals outside the tree. Not kept: the window size, which is the caller's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from crtool.errors import EnvironmentDiffers, Obstacle
+from crtool.kernel import terminal
+from crtool.procfs.stat import Stat
+from crtool.puppet.puppet import Puppet
+from crtool.resources.files import pty
+from crtool.resources.files.openfile import OpenFile
+from crtool.resources.files.pty import HungUpRecord, Pair, PtyRecord, TerminalEndRecord
+from crtool.resources.files.pty_queues import dump_queues
+
+__all__ = ["CallersRecord", "Remade", "Terminals", "find_callers", "obstacle", "recognise", "too_many"]
+
+
+@dataclass(frozen=True)
+class CallersRecord:
+    """The terminal outside the tree."""
+
+    device: int  # st_rdev
+    name: bytes  # /dev/pts/3
+    settings: bytes  # struct termios2, as they were
+    size: tuple[int, int, int, int]  # rows, columns, pixels across, pixels down
+    session: int  # in the tree, whose controlling terminal it was; 0 if that is outside as well
+    foreground: int  # process group of the tree that was in the foreground, 0 if none was
+
+
+def recognise(file: OpenFile) -> bool:
+    """Whether *file* is an end of a terminal."""
+    return pty.role(file) is not None
+
+
+def obstacle(file: OpenFile, where: str) -> Obstacle | None:
+    """Why *file*, which this module recognises, cannot be saved all the same."""
+    return pty.obstacle(file, where) if pty.role(file) == "master" else None
+
+
+class Terminals:
+    """The terminals of an image under way."""
+
+    def __init__(self, puppet_of: Callable[[int], Puppet]) -> None:
+        """*puppet_of*: the process that is being collected, ready to be called."""
+        self.pairs: list[PtyRecord] = []
+        self._puppet_of = puppet_of
+        self._seen: dict[int, OpenFile] = {}  # device → an end that is not a master, with a descriptor of our own
+
+    def close(self) -> None:
+        """Closes the descriptors that were kept."""
+        for file in self._seen.values():
+            os.close(file.local)
+        self._seen.clear()
+
+    def end(self, file: OpenFile) -> TerminalEndRecord | HungUpRecord:
+        """The record of one end; with a master comes its pair."""
+        role = pty.role(file)
+        if role is None:
+            raise ValueError(file.link)
+        if role == "master":
+            return self._master(file)
+        if pty.is_hung_up(file):
+            return HungUpRecord(file.flags)
+        device = terminal.device(file.local)
+        if device not in self._seen:
+            self._seen[device] = replace(file, local=os.dup(file.local))
+        return TerminalEndRecord(device, role, file.flags)
+
+    def _master(self, file: OpenFile) -> TerminalEndRecord:
+        record, slave = pty.dump(file)
+        if slave >= 0:
+            try:
+                queues = dump_queues(
+                    self._puppet_of(file.pid),
+                    file.fd,
+                    file.flags,
+                    record.settings,
+                    packet=record.packet,
+                    master=file.local,
+                    slave=slave,
+                )
+            finally:
+                os.close(slave)
+            record = replace(record, queues=queues)
+        self.pairs.append(record)
+        return TerminalEndRecord(record.device, "master", file.flags)
+
+    def outside(self) -> list[OpenFile]:
+        """One end of each terminal whose master is not in the tree, once everything has been collected."""
+        mine = {record.device for record in self.pairs}
+        return [file for device, file in self._seen.items() if device not in mine]
+
+    def callers(self, stats: Iterable[Stat]) -> CallersRecord | None:
+        """The terminal outside the tree; *stats* of all processes of the tree."""
+        outside = self.outside()
+        if not outside:
+            return None
+        file = outside[0]
+        device = terminal.device(file.local)
+        here = [stat for stat in stats if stat.tty is not None and os.makedev(*stat.tty) == device]
+        return CallersRecord(
+            device=device,
+            name=_name(file, device),
+            settings=terminal.settings(file.local),
+            size=terminal.size(file.local),
+            session=next((stat.session for stat in here if stat.session == stat.pid), 0),
+            foreground=next((stat.pgrp for stat in here if stat.pgrp == stat.tpgid), 0),
+        )
+
+
+def too_many(outside: Sequence[OpenFile]) -> list[Obstacle]:
+    """The obstacles of several terminals outside the tree: only one can be the caller's at a restart."""
+    if len(outside) < 2:
+        return []
+    first, *others = outside
+    one = _name(first, terminal.device(first.local)).decode(errors="replace")
+    return [
+        Obstacle(
+            file.pid,
+            f"fd {file.fd}",
+            f"{file.shown} is a second terminal outside the tree, besides {one}",
+            "redirect one of them, or checkpoint the program that holds its master too",
+        )
+        for file in others
+    ]
+
+
+def _name(file: OpenFile, device: int) -> bytes:
+    if pty.role(file) == "tty":
+        major, minor = os.major(device), os.minor(device)
+        return b"/dev/pts/%d" % (minor + 256 * (major - 136)) if 136 <= major < 144 else b"/dev/tty"
+    return file.link
+
+
+def find_callers(wanted: CallersRecord) -> int:
+    """A descriptor of the caller's terminal: crtool's controlling one, or else one of its standard descriptors.
+
+    Raises EnvironmentDiffers if there is none.
+    """
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        pass
+    for fd in (0, 1, 2):
+        try:
+            return os.open(os.ttyname(fd), os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:
+            continue
+    raise EnvironmentDiffers(
+        f"the image wants a terminal in the place of {wanted.name.decode(errors='replace')}, and crtool has none",
+        "run crtool restart in a terminal, or under script(1)",
+    )
+
+
+class Remade:
+    """The terminals of a restart under way."""
+
+    def __init__(self, records: Sequence[PtyRecord], callers: CallersRecord | None, warn: list[str]) -> None:
+        self.callers = find_callers(callers) if callers is not None else -1
+        try:
+            self.pairs: list[Pair] = pty.make_all(records, warn)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes what is held here; the ends that were opened stay."""
+        for pair in getattr(self, "pairs", ()):
+            os.close(pair.master)
+            if pair.slave >= 0:
+                os.close(pair.slave)
+        self.pairs = []
+        if self.callers >= 0:
+            os.close(self.callers)
+            self.callers = -1
+
+    def finish(self) -> list[Pair]:
+        """Takes the last steps when all ends are open; returns the pairs that control a session."""
+        for pair in self.pairs:
+            pair.finish()
+        return [pair for pair in self.pairs if pair.record.session and pair.slave >= 0]
+
+    def open_end(self, record: TerminalEndRecord | HungUpRecord) -> int:
+        """A new descriptor for one end."""
+        if isinstance(record, HungUpRecord):
+            return pty.open_hung_up(record)
+        for pair in self.pairs:
+            if pair.record.device == record.device:
+                return pair.open_end(record)
+        # By its own name, if it has one here: a program that opened /dev/tty gets what /dev/tty is.
+        name = "/dev/tty" if record.role == "tty" else os.ttyname(self.callers)
+        try:
+            return os.open(name, record.flags | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError as error:
+            if record.role == "tty":
+                return os.open(os.ttyname(self.callers), record.flags | os.O_NOCTTY | os.O_CLOEXEC)
+            raise EnvironmentDiffers(f"{name} cannot be opened: {error.strerror}", "give crtool rights to it") from None
