@@ -9,18 +9,28 @@ We rebuild them by setitimer. *Order:* after the actions and the signals pending
 for its threads. A real-time timer with an interval rests while its SIGALRM is pending, and reads as a value of 0 with
 an interval; setitimer would take that for "off". So it is set to expire at once: its signal is merged with the pending
 one, and it rests again. The same is seen where SIGALRM was ignored when it expired: such a timer never goes on, and is
-brought into that state too.
+brought into that state too. To a timer in CPU time the kernel adds a tick, which is taken off before: a program that
+is saved over and over keeps its time.
 
 Lost: less than a microsecond; the phase of a timer that rests, which starts anew when its signal is delivered.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from crtool.abi.signals import SIG_IGN, SIGACTION, SIGALRM
-from crtool.abi.time import ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, ITIMERVAL, TIMESPEC, USEC_PER_SEC
+from crtool.abi.time import (
+    CLOCK_REALTIME_COARSE,
+    ITIMER_PROF,
+    ITIMER_REAL,
+    ITIMER_VIRTUAL,
+    ITIMERVAL,
+    TIMESPEC,
+    USEC_PER_SEC,
+)
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldProcess
 
@@ -61,12 +71,20 @@ def restore(batch: Batch, records: tuple[ItimerRecord, ...], *, alarm_pending: b
     """Adds the calls, to be made by any one thread; *alarm_pending*: SIGALRM is pending for the process by now."""
     for record in records:
         resting = record.which == ITIMER_REAL and not record.value
-        _set(batch, record, 1 if resting else record.value)
+        _set(batch, record, 1 if resting else _to_set(record))
         if resting:
             pause = batch.data(TIMESPEC.pack(0, _UNTIL_EXPIRED_NS))
             batch.call("nanosleep", pause, 0, label="until the timer has expired")
             if not alarm_pending:
                 _drop_alarm(batch)
+
+
+def _to_set(record: ItimerRecord) -> int:
+    """The value, in µs, by which the timer gets its own: set_cpu_itimer() in kernel/time/itimer.c adds a tick."""
+    if record.which == ITIMER_REAL or not record.value:
+        return record.value
+    tick = round(time.clock_getres(CLOCK_REALTIME_COARSE) * USEC_PER_SEC)
+    return max(1, record.value - tick)
 
 
 def _set(batch: Batch, record: ItimerRecord, value: int) -> None:
