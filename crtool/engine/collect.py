@@ -63,6 +63,7 @@ class Collector:
         self.pages_skipped = 0
         self._memories: list[MemoryRecord] = []
         self._memory_ids = Identities(kernel_process.KCMP_VM)
+        self._handler_ids = Identities(kernel_process.KCMP_SIGHAND)
         self._tables: list[TableRecord] = []
         self._table_ids = Identities(kernel_process.KCMP_FILES)
         self._views: list[FsRecord] = []
@@ -149,6 +150,8 @@ class Collector:
             stop_signal=0 if held is None else min(thread.stop_signal for thread in held.threads.values()),
             dead_leader=process.dead_leader,
             memory=memory,
+            handlers=-1 if held is None else self._handler_ids.find(held.door)[0],
+            stop_reported=stat.exit_code == 0,  # field 52 also holds a stop that is still to be waited for
             threads=threads,
             state=state,
         )

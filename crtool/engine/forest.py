@@ -29,5 +29,6 @@ def _member(record: ProcessRecord, parent: ProcessRecord | None) -> Member:
         shares_files_with_parent=mine is not None and theirs is not None and mine.files == theirs.files,
         shares_fs_with_parent=mine is not None and theirs is not None and mine.fs == theirs.fs,
         shares_memory_with_parent=parent is not None and record.memory >= 0 and record.memory == parent.memory,
+        shares_handlers_with_parent=parent is not None and record.handlers >= 0 and record.handlers == parent.handlers,
         exit_signal=record.exit_signal,
     )

@@ -18,6 +18,8 @@ from crtool.puppet.hold import HeldProcess, HeldThread, seize
 
 __all__ = ["Frozen", "FrozenProcess"]
 
+_PATIENCE = 5.0  # seconds that a thread may take to stop, unless the caller says otherwise
+
 
 @dataclass
 class FrozenProcess:
@@ -46,7 +48,8 @@ class Frozen:
         self.released_at = 0.0
         self.stopped: frozenset[int] = frozenset()  # processes to be left stopped by SIGSTOP
         self._descendants = descendants
-        self._deadline = deadline
+        # A thread that is in the middle of vfork, or in the kernel's uninterruptible sleep, stops when it comes out.
+        self._deadline = deadline if deadline is not None else time.monotonic() + _PATIENCE
         self._seized: dict[int, list[int]] = {}  # pid → TIDs that are ours, from before they have settled
 
     def __enter__(self) -> Frozen:
@@ -170,8 +173,7 @@ def _why_not_stopped(pid: int, tid: int) -> TargetError | None:
     numbers = {str(cpu.NUMBERS[name]).encode(): name for name in ("vfork", "clone", "clone3")}
     if state == "D" and call and call[0] in numbers:
         return TargetError(
-            f"PID {pid} is in the middle of {numbers[call[0]]} with CLONE_VFORK and waits for its child to exec or exit; "
-            "the kernel stops nobody there",
+            f"PID {pid} is in the middle of vfork: the kernel does not let it be stopped until its child execs or exits",
             "try again when the child has gone on",
         )
     if state == "D":

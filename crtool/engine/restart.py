@@ -25,6 +25,8 @@ from crtool.tree.plan import plan
 
 __all__ = ["restart"]
 
+_P_PID, _WSTOPPED = 1, 2  # waitid(2)
+
 
 def restart(
     image: str | os.PathLike[str] | int,
@@ -129,6 +131,9 @@ def _rebuild(
     for process in living:
         if process.record.stop_signal:
             process.puppet.stop(process.record.stop_signal)
+            parent = puppets.get(process.record.ppid)
+            if process.record.stop_reported and parent is not None:
+                parent.call("waitid", _P_PID, process.record.pids[0], 0, _WSTOPPED | os.WNOHANG, 0)
     with clock.stage(Stage.FILES):
         for process in living:
             main = process.record.threads[0]

@@ -80,8 +80,10 @@ class ProcessRecord:
     exit_status: int  # of a zombie: wait status as wait4(2) gives it
     comm: bytes  # name of the main thread
     stop_signal: int  # with which job control has stopped it, 0 if it has not
+    stop_reported: bool  # its parent has already waited for that stop
     dead_leader: bool  # the main thread has ended, others live on
     memory: int  # index of its address space, −1 for a zombie
+    handlers: int  # number of its table of signal handlers, −1 for a zombie
     threads: tuple[ThreadRecord, ...]  # the main thread first, unless it is dead
     state: ProcessState | None  # None for a zombie
 

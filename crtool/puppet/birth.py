@@ -14,17 +14,18 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from crtool.abi import clone as clone_abi
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
-from crtool.abi.signals import ALL_SIGNALS, SIGCHLD, SIGSTOP, SIGTRAP
+from crtool.abi.signals import ALL_SIGNALS, SIGCHLD, SIGSTOP, SIGTRAP, bit
 from crtool.arch import cpu
 from crtool.errors import InternalError, RemoteCallError, TargetDied
 from crtool.kernel import clone, ptrace
 from crtool.kernel.syscall import syscall
-from crtool.kernel.wait import Stop, WaitStatus, wait_for_stop
+from crtool.kernel.wait import WALL, Stop, WaitStatus, wait_for_stop
 from crtool.procfs.maps import Mapping, parse
 from crtool.puppet.batch import Batch, Call
 from crtool.puppet.puppet import Puppet, Scratch
@@ -160,35 +161,47 @@ class Newborn(Puppet):
         signal = status & 0x7F
         if signal:
             self.call("prlimit64", 0, _RLIMIT_CORE, bytes(16), 0)
-            os.kill(self.pid, signal)
         registers = self._blank
         gadget = self.scratch.start + cpu.RUNNER.index(b"\x0f\x05")
         registers.aim_at_call(gadget, cpu.NUMBERS["exit_group"], ((status >> 8) & 0xFF,), registers.sp)
         ptrace.set_registers(self.tid, registers)
-        if signal:
-            ptrace.set_signal_mask(self.tid, 0)
-        ptrace.cont(self.tid)
-        try:
+        with suppress(TargetDied):
+            if signal:
+                ptrace.set_signal_mask(self.tid, 0)
+                os.kill(self.pid, signal)
+            ptrace.cont(self.tid)
             while True:
                 stop = wait_for_stop(self.tid)
                 ptrace.cont(self.tid, stop.signal if stop.kind is Stop.SIGNAL and stop.signal == signal else 0)
-        except TargetDied:
-            os.close(self.memory)
+        with suppress(ChildProcessError):
+            os.waitpid(self.tid, WALL)  # if it died too early for wait_for_stop to have seen it
+        os.close(self.memory)
 
     def stop(self, signal: int) -> None:
         """Stops the process as job control does, by *signal*; it stays a puppet, and stops again when it is let go.
 
         To be done while it has one thread: all of them would have to take part.
         """
-        os.kill(self.pid, SIGSTOP)
-        ptrace.cont(self.tid)
-        while (status := wait_for_stop(self.tid)).kind is not Stop.GROUP:
-            # SIGTSTP and its like are ignored in a group that nobody could continue; SIGSTOP never is.
-            arrived = status.kind is Stop.SIGNAL and status.signal == SIGSTOP
-            if status.kind is Stop.INTERRUPTED:
-                os.kill(self.pid, SIGSTOP)
-                signal = SIGSTOP
-            ptrace.cont(self.tid, signal if arrived else 0)
+        # A tracer may replace the signal that is being delivered; one that is blocked would be queued instead.
+        ptrace.set_signal_mask(self.tid, ALL_SIGNALS & ~bit(signal))
+        for attempt in (signal, SIGSTOP):  # SIGTSTP and its like are dropped in a group that nobody could continue
+            os.kill(self.pid, SIGSTOP)
+            status = self._resume()
+            while status.kind is Stop.SIGNAL and status.signal not in (SIGSTOP, SIGTRAP):
+                status = self._resume()
+            if status.signal == SIGSTOP and status.kind is Stop.SIGNAL:
+                status = self._resume(attempt)
+            if status.kind is Stop.GROUP:
+                break
+        ptrace.set_signal_mask(self.tid, ALL_SIGNALS)
+
+    def _resume(self, signal: int = 0) -> WaitStatus:
+        """Lets the task run to its next stop; left alone it would run into the end of the runner."""
+        registers = self._blank
+        registers.ip = self.scratch.start + len(cpu.RUNNER) - 1
+        ptrace.set_registers(self.tid, registers)
+        ptrace.cont(self.tid, signal)
+        return wait_for_stop(self.tid)
 
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: the last call. The task stays stopped behind it, with nothing to return to."""

@@ -29,6 +29,7 @@ __all__ = [
 CLONE_VM = 0x00000100
 CLONE_FS = 0x00000200
 CLONE_FILES = 0x00000400
+CLONE_SIGHAND = 0x00000800
 CLONE_PARENT = 0x00008000
 CLONE_NEWPID = 0x20000000
 
@@ -60,6 +61,7 @@ class Member:
     shares_files_with_parent: bool = False  # one file table (kcmp KCMP_FILES): CLONE_FILES at birth
     shares_fs_with_parent: bool = False  # one cwd, root and umask (KCMP_FS): CLONE_FS at birth
     shares_memory_with_parent: bool = False  # one address space (KCMP_VM): CLONE_VM at birth
+    shares_handlers_with_parent: bool = False  # one table of signal handlers (KCMP_SIGHAND): CLONE_SIGHAND at birth
     exit_signal: int = SIGCHLD  # what its parent gets at its end; field 38 of /proc/PID/stat
 
     @property
@@ -69,11 +71,12 @@ class Member:
 
     @property
     def shares(self) -> int:
-        """The CLONE_VM, CLONE_FS and CLONE_FILES flags by which it shares with its parent."""
+        """The CLONE_VM, CLONE_FS, CLONE_FILES and CLONE_SIGHAND flags by which it shares with its parent."""
         return (
             (CLONE_VM if self.shares_memory_with_parent else 0)
             | (CLONE_FS if self.shares_fs_with_parent else 0)
             | (CLONE_FILES if self.shares_files_with_parent else 0)
+            | (CLONE_SIGHAND if self.shares_handlers_with_parent else 0)
         )
 
 

@@ -40,7 +40,7 @@ class Born:
     parent: int  # whose child it is at birth: the creator, or with CLONE_PARENT the creator's parent
     kind: Kind
     zombie: bool  # a real one that is to end, with its recorded status, when the plan is done: the engine's business
-    flags: int  # CLONE_PARENT, CLONE_NEWPID, CLONE_VM, CLONE_FS, CLONE_FILES; nothing else
+    flags: int  # CLONE_PARENT, CLONE_NEWPID, CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND
     exit_signal: int  # what the parent gets at its end
 
     @property
