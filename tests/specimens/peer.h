@@ -48,10 +48,11 @@ static inline void peer_turn(struct peer *me) {
     peer_await(&me->go);
 }
 
-/* In the specimen: wait for the end of the step; a child that died meanwhile makes the specimen fail.
- * The wait is cut into slices because nobody posts for a dead child. */
+/* In the specimen: wait for the end of the step. A child that died meanwhile makes the specimen fail, and so does
+ * one that does not answer for 20 s: perhaps the memory that the two share is no longer the same. The wait is cut
+ * into slices because nobody posts for a dead child. */
 static inline void peer_wait(struct peer *peer) {
-    for (;;) {
+    for (int slice = 0; slice < 200; slice++) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_nsec += 100 * 1000 * 1000;
@@ -62,6 +63,7 @@ static inline void peer_wait(struct peer *peer) {
         if (waitpid(peer->pid, &status, WNOHANG) == peer->pid)
             specimen_fail("child %d ended early, wait status %#x", (int)peer->pid, status);
     }
+    specimen_fail("child %d does not answer", (int)peer->pid);
 }
 
 /* Let the child go on without waiting for it: for a step that blocks until the specimen does something. */
