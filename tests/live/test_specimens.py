@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .harness.catalogue import Specimen, catalogue
+from .harness.catalogue import NotCompiled, Specimen, catalogue
 from .harness.modes import MODES
 from .harness.run import Broken, Run, Skipped
 
@@ -34,16 +34,18 @@ def test_specimen(specimen: Specimen, mode: str, tmp_path: Path) -> None:
         pytest.skip("needs root")
     reason = None
     skip = False
-    run = Run(specimen, tmp_path)
+    run = None
     try:
+        run = Run(specimen, tmp_path)
         run.await_ready()
         MODES[mode](run)
     except Skipped as skipped:
         reason, skip = str(skipped), True
-    except Broken as broken:
+    except (Broken, NotCompiled) as broken:
         reason = str(broken)
     finally:
-        run.end()
+        if run is not None:
+            run.end()
     if reason is not None:
         # Outside the except, so that the report does not show the same text as the cause of itself.
         pytest.skip(reason) if skip else pytest.fail(reason, pytrace=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["BUILD", "GROUPS", "SPECIMENS", "Specimen", "build", "catalogue", "describe"]
+__all__ = ["BUILD", "GROUPS", "SPECIMENS", "NotCompiled", "Specimen", "build", "catalogue", "describe"]
 
 SPECIMENS = Path(__file__).resolve().parents[2] / "specimens"
 BUILD = Path(__file__).resolve().parents[2] / ".build"
@@ -25,6 +25,10 @@ GROUPS = ("tree", "memory", "cpu", "signals", "time", "limits", "files", "termin
 COMPILER = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread")
 LIBRARIES = ("-lrt", "-lm")
 _FIRST_LINE = re.compile(r"/\* specimen: (?P<situation>.+?) \| group: (?P<group>\w+) \| needs: (?P<needs>.+?) \*/")
+
+
+class NotCompiled(Exception):
+    """The compiler did not like a specimen; the text is the compiler's."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def _surroundings() -> bytes:
 def build(specimen: Specimen) -> Path:
     """The program of a specimen, compiled unless one of the same content is there.
 
-    Raises subprocess.CalledProcessError, with what the compiler said in its ``stderr``.
+    Raises NotCompiled.
     """
     digest = hashlib.sha256(_surroundings() + specimen.source.read_bytes()).hexdigest()[:16]
     folder = BUILD / digest
@@ -76,6 +80,8 @@ def build(specimen: Specimen) -> Path:
         # Two workers may compile the same program at once: each under a name of its own, and the last rename wins.
         unfinished = folder / f"{specimen.name}.{os.getpid()}"
         command = [*COMPILER, "-o", str(unfinished), str(specimen.source), *LIBRARIES]
-        subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NotCompiled(done.stderr)
         unfinished.rename(program)
     return program
