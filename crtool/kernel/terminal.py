@@ -76,7 +76,9 @@ def number(master: int) -> int:
 
 def open_peer(master: int, flags: int) -> int:
     """Opens the slave of *master*, wherever it is mounted (TIOCGPTPEER, since 4.13); close-on-exec."""
-    return fcntl.ioctl(master, abi.TIOCGPTPEER, flags | os.O_NOCTTY | os.O_CLOEXEC)
+    fd = fcntl.ioctl(master, abi.TIOCGPTPEER, flags | os.O_NOCTTY)
+    os.set_inheritable(fd, False)  # not by O_CLOEXEC, which the kernel would keep among the flags of the file
+    return fd
 
 
 def session(fd: int) -> int:
