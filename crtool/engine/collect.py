@@ -44,7 +44,7 @@ from crtool.resources.files.fs import FsRecord
 from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.openfile import OpenFile, borrow
 from crtool.resources.files.table import DescriptorRecord, TableRecord
-from crtool.resources.files.terminals import Terminals, too_many
+from crtool.resources.files.terminals import Terminals
 from crtool.resources.memory import bounds, mappings, pages, vdso
 
 __all__ = ["Collector"]
@@ -86,15 +86,13 @@ class Collector:
         for file, _ in self._pipe_files:
             os.close(file.local)
         self._pipe_files.clear()
-        self._terminals.close()
+        self._terminals.ends.close()
 
     def collect(self) -> Snapshot:
         """The records of everything in the tree."""
         found = self.frozen.processes
         records = [self._process(process) for process in found.values()]
         rings = tuple(self._ring(number) for number in range(len(self._pipe_files)))
-        if obstacles := too_many(self._terminals.outside()):
-            raise ObstacleError(obstacles)
         # Contents of inodes come first in the data area, then the pages of one address space after the other.
         memories = tuple(self._with_pages())
         numbers = {record.pids[0] for record in records}

@@ -16,6 +16,8 @@ from crtool.procfs.status import Status
 from crtool.procfs.tasks import threads
 from crtool.resources.files import kinds
 from crtool.resources.files.openfile import borrow
+from crtool.resources.files.pipes_outside import PipeEnds
+from crtool.resources.files.terminals import Ends
 from crtool.tree.walk import descendants, name_of
 
 __all__ = ["Report", "survey"]
@@ -35,12 +37,16 @@ def survey(pid: int) -> Report:
     """Looks at process *pid* and its descendants; raises TargetError if *pid* is nothing that can be checkpointed."""
     _judge_target(pid)
     report = Report(descendants(pid))
-    for number in report.pids:
-        try:
-            _survey_process(report, number, pid)
-        except TargetDied:
-            if number == pid:
-                raise
+    with Ends() as terminals:
+        pipes = PipeEnds()
+        for number in report.pids:
+            try:
+                _survey_process(report, number, pipes, terminals)
+            except TargetDied:
+                if number == pid:
+                    raise
+        report.obstacles += pipes.obstacles(report.pids, name_of)
+        report.obstacles += terminals.obstacles()
     return report
 
 
@@ -79,7 +85,7 @@ def _door(pid: int) -> int:
     return next((tid for tid in threads(pid) if alive(pid, tid)), pid)
 
 
-def _survey_process(report: Report, pid: int, root: int) -> None:
+def _survey_process(report: Report, pid: int, pipes: PipeEnds, terminals: Ends) -> None:
     status = status_file.parse(read(pid, "status"))
     if _has_ended(status):
         return
@@ -90,7 +96,7 @@ def _survey_process(report: Report, pid: int, root: int) -> None:
         )
         return
     _survey_namespaces(report, pid)
-    _survey_files(report, pid, _door(pid))
+    _survey_files(report, pid, pipes, terminals)
 
 
 def _survey_namespaces(report: Report, pid: int) -> None:
@@ -100,7 +106,8 @@ def _survey_namespaces(report: Report, pid: int) -> None:
         )
 
 
-def _survey_files(report: Report, pid: int, door: int) -> None:
+def _survey_files(report: Report, pid: int, pipes: PipeEnds, terminals: Ends) -> None:
+    door = _door(pid)
     pidfd = pidfd_open(door)
     try:
         for fd in sorted(int(name) for name in os.listdir(f"/proc/{door}/fd")):
@@ -116,6 +123,8 @@ def _survey_files(report: Report, pid: int, door: int) -> None:
                 with borrow(pidfd, pid, fd, link, info) as file:
                     if (obstacle := kinds.obstacle(file)) is not None:
                         report.obstacles.append(obstacle)
+                    pipes.add(file)
+                    terminals.add(file)
             except (OSError, TargetError):
                 continue  # closed meanwhile: the frozen tree will be looked at again
     finally:

@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from crtool.errors import EnvironmentDiffers, Obstacle
+from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError
 from crtool.kernel import terminal
 from crtool.procfs.stat import Stat
 from crtool.puppet.puppet import Puppet
@@ -28,7 +28,7 @@ from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.pty import HungUpRecord, Pair, PtyRecord, TerminalEndRecord
 from crtool.resources.files.pty_queues import dump_queues
 
-__all__ = ["CallersRecord", "Remade", "Terminals", "find_callers", "obstacle", "recognise", "too_many"]
+__all__ = ["CallersRecord", "Ends", "Remade", "Terminals", "find_callers", "obstacle", "recognise"]
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,18 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
     return pty.obstacle(file, where) if pty.role(file) == "master" else None
 
 
-class Terminals:
-    """The terminals of an image under way."""
+class Ends:
+    """Ends of terminals that a tree has open. As a context manager it closes what it keeps."""
 
-    def __init__(self, puppet_of: Callable[[int], Puppet]) -> None:
-        """*puppet_of*: the process that is being collected, ready to be called."""
-        self.pairs: list[PtyRecord] = []
-        self._puppet_of = puppet_of
+    def __init__(self) -> None:
+        self._pairs: set[int] = set()  # devices of the slaves whose master is in the tree
         self._seen: dict[int, OpenFile] = {}  # device → an end that is not a master, with a descriptor of our own
+
+    def __enter__(self) -> Ends:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the descriptors that were kept."""
@@ -68,19 +72,58 @@ class Terminals:
             os.close(file.local)
         self._seen.clear()
 
+    def add(self, file: OpenFile) -> None:
+        """Takes note of *file* if it is an end of a terminal that is not hung up."""
+        role = pty.role(file)
+        if role is None or pty.is_hung_up(file):
+            return
+        device = terminal.device(file.local)
+        if role == "master":
+            self._pairs.add(device)
+        elif device not in self._seen:
+            self._seen[device] = replace(file, local=os.dup(file.local))
+
+    def outside(self) -> dict[int, OpenFile]:
+        """By device, one end of each terminal whose master is not in the tree, once all ends have been added."""
+        return {device: file for device, file in self._seen.items() if device not in self._pairs}
+
+    def obstacles(self) -> list[Obstacle]:
+        """What stands in the way: of the terminals outside the tree only one can be the caller's at a restart."""
+        places = self.outside()
+        if len(places) < 2:
+            return []
+        one, *others = [(file, _name(file, device).decode(errors="replace")) for device, file in places.items()]
+        return [
+            Obstacle(
+                file.pid,
+                f"fd {file.fd}",
+                f"{name} is a second terminal outside the tree, besides {one[1]}",
+                "redirect one of them, or checkpoint the program that holds its master too",
+            )
+            for file, name in others
+        ]
+
+
+class Terminals:
+    """The terminals of an image under way."""
+
+    def __init__(self, puppet_of: Callable[[int], Puppet]) -> None:
+        """*puppet_of*: the process that is being collected, ready to be called."""
+        self.pairs: list[PtyRecord] = []
+        self.ends = Ends()
+        self._puppet_of = puppet_of
+
     def end(self, file: OpenFile) -> TerminalEndRecord | HungUpRecord:
         """The record of one end; with a master comes its pair."""
         role = pty.role(file)
         if role is None:
             raise ValueError(file.link)
-        if role == "master":
-            return self._master(file)
         if pty.is_hung_up(file):
             return HungUpRecord(file.flags)
-        device = terminal.device(file.local)
-        if device not in self._seen:
-            self._seen[device] = replace(file, local=os.dup(file.local))
-        return TerminalEndRecord(device, role, file.flags)
+        self.ends.add(file)
+        if role == "master":
+            return self._master(file)
+        return TerminalEndRecord(terminal.device(file.local), role, file.flags)
 
     def _master(self, file: OpenFile) -> TerminalEndRecord:
         record, slave = pty.dump(file)
@@ -101,44 +144,21 @@ class Terminals:
         self.pairs.append(record)
         return TerminalEndRecord(record.device, "master", file.flags)
 
-    def outside(self) -> list[OpenFile]:
-        """One end of each terminal whose master is not in the tree, once everything has been collected."""
-        mine = {record.device for record in self.pairs}
-        return [file for device, file in self._seen.items() if device not in mine]
-
     def callers(self, stats: Iterable[Stat]) -> CallersRecord | None:
-        """The terminal outside the tree; *stats* of all processes of the tree."""
-        outside = self.outside()
-        if not outside:
-            return None
-        file = outside[0]
-        device = terminal.device(file.local)
-        here = [stat for stat in stats if stat.tty is not None and os.makedev(*stat.tty) == device]
-        return CallersRecord(
-            device=device,
-            name=_name(file, device),
-            settings=terminal.settings(file.local),
-            size=terminal.size(file.local),
-            session=next((stat.session for stat in here if stat.session == stat.pid), 0),
-            foreground=next((stat.pgrp for stat in here if stat.pgrp == stat.tpgid), 0),
-        )
-
-
-def too_many(outside: Sequence[OpenFile]) -> list[Obstacle]:
-    """The obstacles of several terminals outside the tree: only one can be the caller's at a restart."""
-    if len(outside) < 2:
-        return []
-    first, *others = outside
-    one = _name(first, terminal.device(first.local)).decode(errors="replace")
-    return [
-        Obstacle(
-            file.pid,
-            f"fd {file.fd}",
-            f"{file.shown} is a second terminal outside the tree, besides {one}",
-            "redirect one of them, or checkpoint the program that holds its master too",
-        )
-        for file in others
-    ]
+        """The terminal outside the tree; *stats* of all processes. Raises ObstacleError if there are two."""
+        if obstacles := self.ends.obstacles():
+            raise ObstacleError(obstacles)
+        for device, file in self.ends.outside().items():
+            here = [stat for stat in stats if stat.tty is not None and os.makedev(*stat.tty) == device]
+            return CallersRecord(
+                device=device,
+                name=_name(file, device),
+                settings=terminal.settings(file.local),
+                size=terminal.size(file.local),
+                session=next((stat.session for stat in here if stat.session == stat.pid), 0),
+                foreground=next((stat.pgrp for stat in here if stat.pgrp == stat.tpgid), 0),
+            )
+        return None
 
 
 def _name(file: OpenFile, device: int) -> bytes:
