@@ -16,11 +16,15 @@ from crtool.resources import scheduling
 from .puppets import newborn, program, tasks, thread
 
 TOOLS = """
-struct attr { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t runtime, deadline, period; };
+struct attr {
+    uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t runtime, deadline, period;
+};
 static void set(struct attr attr) { attr.size = 48; MUST(syscall(SYS_sched_setattr, 0, &attr, 0)); }
 static void niced(int value) { MUST(setpriority(PRIO_PROCESS, 0, value)); }
 static void io(int class, int level) { MUST(syscall(SYS_ioprio_set, 1, 0, class << 13 | level)); }
-static void on(int cpu) { cpu_set_t set; CPU_ZERO(&set); CPU_SET(cpu, &set); MUST(sched_setaffinity(0, sizeof set, &set)); }
+static void on(int cpu) {
+    cpu_set_t set; CPU_ZERO(&set); CPU_SET(cpu, &set); MUST(sched_setaffinity(0, sizeof set, &set));
+}
 """
 
 

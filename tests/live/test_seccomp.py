@@ -98,9 +98,8 @@ def alive(pid):
 
 
 def test_the_oldest_filter_is_the_first():
-    with program(alone(CASES["three filters, one that logs"][0])) as target:
-        with hold(target.pid):
-            record = record_of(target.pid)
+    with program(alone(CASES["three filters, one that logs"][0])) as target, hold(target.pid):
+        record = record_of(target.pid)
     actions = [abi.SOCK_FILTER.unpack_from(one.program, 2 * abi.SOCK_FILTER.size)[3] for one in record.filters]
 
     assert [0x0005_0000 | 77, 0x0005_0000 | 78, 0] == actions
@@ -184,9 +183,9 @@ def test_a_filtered_thread_is_asked_and_let_go_unharmed():
 
 
 def test_a_supervisor_is_an_obstacle():
-    with program(alone("filter(SYS_getppid, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER);")) as target:
-        with hold(target.pid):
-            record = record_of(target.pid)
+    body = "filter(SYS_getppid, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER);"
+    with program(alone(body)) as target, hold(target.pid):
+        record = record_of(target.pid)
 
     obstacle = seccomp.obstacle(1, 2, record)
 
@@ -196,7 +195,10 @@ def test_a_supervisor_is_an_obstacle():
 
 FREE = SeccompRecord(no_new_privs=False, strict=False, filters=(), container=0)
 FILTERED = SeccompRecord(
-    no_new_privs=False, strict=False, filters=(FilterRecord(abi.SOCK_FILTER.pack(6, 0, 0, 0x7FFF0000), False),), container=0
+    no_new_privs=False,
+    strict=False,
+    filters=(FilterRecord(abi.SOCK_FILTER.pack(6, 0, 0, 0x7FFF0000), False),),
+    container=0,
 )
 CONTAINED = SeccompRecord(no_new_privs=True, strict=False, filters=(), container=1)
 
