@@ -5,6 +5,7 @@ A round trip is: run a program, hold it, dump; end it; bear a blank process with
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -145,10 +146,14 @@ def newborn(pid: int | None = None) -> Iterator[Newborn]:
 
 def thread(puppet: Newborn, tid: int) -> Newborn:
     """One more thread of a blank process."""
-    batch = Batch()
-    puppet.clone(batch, _THREAD, 0, (tid,))
-    puppet.run(batch)
-    return Newborn.attached(puppet.born.pop(), puppet, thread=True)
+    while True:
+        batch = Batch()
+        call = puppet.clone(batch, _THREAD, 0, (tid,), must=False)
+        puppet.run(batch)
+        # The kernel lets the parent of a dead process go on a moment before it gives the numbers of its threads free.
+        if call.errno != errno.EEXIST:
+            assert call.value
+            return Newborn.attached(puppet.born.pop(), puppet, thread=True)
 
 
 def run(puppet: Puppet, add: Callable[[Batch], object]) -> None:

@@ -1,0 +1,1 @@
+"""The timers of a process: the three that every process has, and those that it has made."""
