@@ -22,6 +22,7 @@ __all__ = [
     "NUMBERS",
     "PAGE_SIZE",
     "RUNNER",
+    "SET_FLAGS",
     "TASK_SIZE",
     "Gadgets",
     "Registers",
@@ -48,6 +49,20 @@ _RESTARTS = frozenset({_ERESTARTSYS, _ERESTARTNOINTR, _ERESTARTNOHAND, _ERESTART
 _SYSCALL_SIZE = 2  # bytes of the `syscall` instruction
 # The callers of set_restart_fn() in the kernel.
 _WITH_RESTART_BLOCK = ("nanosleep", "clock_nanosleep", "futex", "poll")
+_EINTR = 4
+_ENDED_BY_STOPS = frozenset(
+    NUMBERS[name]
+    for name in (
+        "rt_sigtimedwait",
+        "epoll_wait",
+        "epoll_pwait",
+        "epoll_pwait2",
+        "semop",
+        "semtimedop",
+        "io_getevents",
+        "io_pgetevents",
+    )
+)
 _LOADS_NUMBER = re.compile(rb"(?:\xb8|\x48\xc7\xc0)(.\x00\x00\x00)", re.DOTALL)
 CODE_BEFORE_CALL = 32  # bytes that may load the number of a call
 
@@ -108,6 +123,11 @@ class Registers:
         return self.values["cs"] == 0x23
 
     @property
+    def flags_beyond_ptrace(self) -> int:
+        """The flags register if it has a flag that ptrace does not set, else 0."""
+        return self.values["eflags"] if self.values["eflags"] & _FLAG_ID else 0
+
+    @property
     def number(self) -> int:
         """The number of the system call that the task is in, or −1."""
         value = self.values["orig_rax"]
@@ -117,6 +137,17 @@ class Registers:
     def interrupted(self) -> bool:
         """Whether the stop has interrupted a system call that the kernel means to start again."""
         return self.number >= 0 and -self.result in _RESTARTS
+
+    def forgive_interruption(self) -> bool:
+        """Lets a call start again that the stop has ended with EINTR, though no signal is to be handled.
+
+        Some calls do not ask the kernel to start them again (signal(7), "Interruption of system calls … by stop
+        signals"). With ERESTARTNOHAND it is done all the same, unless a handler does run. Says whether it was needed.
+        """
+        if self.number in _ENDED_BY_STOPS and self.result == -_EINTR:
+            self.values["rax"] = -_ERESTARTNOHAND & _U64
+            return True
+        return False
 
     def leave_kernel(self) -> None:
         """Says that no system call is to be restarted when the task goes on."""
@@ -202,6 +233,9 @@ ENTRY_RESULT = 56  # offset of the result
 # if (!r13) int3                                    4d85ed 7421 … cc
 # tgkill(getpid(), gettid(), r13)                   b827000000 0f05 4189c6 b8ba000000 0f05 89c6
 # return                                            4489f7 4489ea b8ea000000 0f05 c3
+_FLAG_ID = 1 << 21
+# popfq; int3. Neither ptrace nor sigreturn sets the ID flag, which a program may keep set; an instruction does.
+SET_FLAGS = b"\x9d\xcc"
 RUNNER = bytes.fromhex(
     "4c39e3734c488b7b08488b7310488b53184c8b53204c8b43284c8b4b30f64348027507488b030f05eb03488b07"
     "48894338488b4b404885c97403488901f64348017408483d01f0ffff73064883c350ebaf4d85ed7421"

@@ -168,6 +168,9 @@ class Collector:
         assert process.held is not None
         ask = registry.dump_thread(process.held, thread, status, batch)
         process.held.on(tid).run(batch)
+        state = ask()
+        if (obstacle := registry.obstacle(process.pid, tid, state)) is not None:
+            raise ObstacleError([obstacle])
         return ThreadRecord(
             tid=tid,
             files=table,
@@ -175,7 +178,7 @@ class Collector:
             registers=thread.portable.pack(),
             fpu=thread.fpu,
             mask=thread.mask,
-            state=ask(),
+            state=state,
         )
 
     # -- memory ------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from crtool.resources.files import epoll, fs, table
 from crtool.resources.memory import bounds, mappings, pages, vdso
 from crtool.resources.memory.mappings import MappingRecord
 from crtool.resources.memory.pages import ExtentRecord
+from crtool.resources.registry import Born
 
 __all__ = ["Rebuilder"]
 
@@ -168,26 +169,49 @@ class Rebuilder:
 
     # -- STATE and RELEASE ------------------------------------------------------------------------------
 
-    def state(self, *, own_table: bool) -> None:
-        """Everything that is neither files nor memory. Nobody in the tree is born, stops or dies any more."""
+    def state(self, here: Born, *, own_table: bool) -> None:
+        """Everything that is neither files nor memory. Nobody in the tree is born, stops or dies any more.
+
+        *here*: the settings with which all puppets were born.
+        """
         batch = Batch()
         if own_table:
             table.close_above(batch, self.prepared.base)
         self.puppet.run(batch)
+        state = self.record.state
+        assert state is not None
         for thread in self.record.threads:
             batch = Batch()
-            registry.restore_thread(batch, thread.state)
+            registry.restore_thread(batch, thread.state, here)
             self.threads[thread.tid].run(batch)
-        assert self.record.state is not None
         threads = {thread.tid: (self.threads[thread.tid], thread.state) for thread in self.record.threads}
-        self.prepared.warnings.extend(registry.restore_process(self.record.state, threads))
+        warnings = self.prepared.warnings
+        warnings.extend(registry.restore_process(state, threads, here))
+        registry.restore_from_outside(self._door, state, here)
         for thread in self.record.threads:
+            puppet = self.threads[thread.tid]
+            if registry.needs_suspension(thread.state):
+                puppet.suspend_seccomp()
             batch = Batch()
-            registry.restore_rights(batch, thread.state)
-            self.threads[thread.tid].run(batch)
+            registry.restore_rights(batch, thread.state, here)
+            puppet.run(batch)
+        batch = Batch()
+        registry.restore_last(batch, state)
+        self.threads[self.record.threads[0].tid].run(batch)
+        for thread in self.record.threads:
+            warnings.extend(registry.restore_thread_from_outside(thread.tid, thread.state, here))
+        warnings.extend(registry.losses(state, (thread.state for thread in self.record.threads), here))
+
+    @property
+    def _door(self) -> int:
+        """The TID through whose folder in /proc the process is reached."""
+        return self.record.threads[0].tid
 
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: no batch can be run in this address space any more."""
+        for thread in self.record.threads:
+            if flags := cpu.Registers(thread.registers).flags_beyond_ptrace:
+                self.threads[thread.tid].set_flags(flags)
         self.puppet.leave_scratch()
 
     def become(self) -> None:

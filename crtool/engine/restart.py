@@ -20,6 +20,7 @@ from crtool.image.reader import ImageReader
 from crtool.kernel.prctl import child_subreaper
 from crtool.puppet.birth import Newborn, Space
 from crtool.puppet.space import largest_hole
+from crtool.resources import registry
 from crtool.tree.grow import grow, kill_all
 from crtool.tree.plan import plan
 
@@ -127,6 +128,7 @@ def _rebuild(
     memories: set[int] = set()
     first_of_table: set[int] = set()
     kernel_vdso = _vdso_code(puppets[snapshot.root])
+    here = registry.born(puppets[snapshot.root])
     _bring_to_foreground(snapshot, puppets, prepared)
     for process in living:
         if process.record.stop_signal:
@@ -152,9 +154,9 @@ def _rebuild(
     with clock.stage(Stage.STATE):
         for record in snapshot.processes:
             if record.zombie:
-                puppets[record.pids[0]].die(record.exit_status)
+                puppets[record.pids[0]].die(record.exit_status, record.comm)
         for process in living:
-            process.state(own_table=process.record.pids[0] in first_of_table)
+            process.state(here, own_table=process.record.pids[0] in first_of_table)
     with clock.stage(Stage.RELEASE):
         left: set[int] = set()
         for process in reversed(living):

@@ -24,6 +24,7 @@ from crtool.abi.signals import ALL_SIGNALS, SIGCHLD, SIGSTOP, SIGTRAP, bit
 from crtool.arch import cpu
 from crtool.errors import InternalError, RemoteCallError, TargetDied
 from crtool.kernel import clone, ptrace
+from crtool.kernel.eclone_request import EcloneRequest
 from crtool.kernel.syscall import syscall
 from crtool.kernel.wait import WALL, Stop, WaitStatus, wait_for_stop
 from crtool.procfs.maps import Mapping, parse
@@ -42,6 +43,7 @@ _OPTIONS = (
     | ptrace_abi.O_TRACEEXEC
 )
 _RLIMIT_CORE = 4
+_PR_SET_NAME = 15
 _MFD_CLOEXEC, _MFD_EXEC = 1, 0x10
 _AT_EMPTY_PATH = 0x1000
 _SYSCALL = b"\x0f\x05\xc3"
@@ -104,9 +106,9 @@ class Newborn(Puppet):
 
     def clone(self, batch: Batch, flags: int, exit_signal: int, pids: Sequence[int], *, must: bool = True) -> Call:
         """Adds a clone3 to *batch*; *pids* as in :func:`crtool.kernel.clone.clone3`."""
-        numbers = clone.set_tid(pids)
-        array = batch.data(struct.pack(f"<{len(numbers)}i", *numbers))
-        args = clone_abi.CLONE_ARGS.pack(flags, 0, 0, 0, exit_signal, 0, 0, 0, 0, len(numbers), 0)
+        request = EcloneRequest.of_vector(flags, exit_signal, pids).clone3()
+        array = batch.data(struct.pack(f"<{len(request.set_tid)}i", *request.set_tid))
+        args = request.pack(0)
         struct_clone_args = batch.data(args, {clone_abi.SET_TID_OFFSET: array})
         return batch.call("clone3", struct_clone_args, len(args), must=must, label="/".join(map(str, pids)))
 
@@ -156,8 +158,12 @@ class Newborn(Puppet):
         with open(f"/proc/{self.pid}/maps", "rb") as file:
             return parse(file.read())
 
-    def die(self, status: int) -> None:
-        """Ends the process so that its parent finds the wait status *status*; a core dump is not made again."""
+    def die(self, status: int, name: bytes) -> None:
+        """Ends the process, under *name*, so that its parent finds the wait status *status*.
+
+        A core dump is not made again.
+        """
+        self.call("prctl", _PR_SET_NAME, name + b"\0", 0, 0, 0)
         signal = status & 0x7F
         if signal:
             self.call("prlimit64", 0, _RLIMIT_CORE, bytes(16), 0)
@@ -176,6 +182,10 @@ class Newborn(Puppet):
         with suppress(ChildProcessError):
             os.waitpid(self.tid, WALL)  # if it died too early for wait_for_stop to have seen it
         os.close(self.memory)
+
+    def suspend_seccomp(self) -> None:
+        """Lets the task make calls that filters which it is about to install would forbid."""
+        ptrace.set_options(self.tid, _OPTIONS | ptrace_abi.O_SUSPEND_SECCOMP)
 
     def stop(self, signal: int) -> None:
         """Stops the process as job control does, by *signal*; it stays a puppet, and stops again when it is let go.
@@ -202,6 +212,17 @@ class Newborn(Puppet):
         ptrace.set_registers(self.tid, registers)
         ptrace.cont(self.tid, signal)
         return wait_for_stop(self.tid)
+
+    def set_flags(self, flags: int) -> None:
+        """Loads the flags register by an instruction, which sets flags that ptrace does not."""
+        code = self.scratch.start + len(cpu.RUNNER)
+        self._write(code, cpu.SET_FLAGS)
+        self._write(self.scratch.data, flags.to_bytes(8, "little"))
+        registers = self._blank
+        registers.ip, registers.sp = code, self.scratch.data
+        ptrace.set_registers(self.tid, registers)
+        ptrace.cont(self.tid)
+        wait_for_stop(self.tid)
 
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: the last call. The task stays stopped behind it, with nothing to return to."""

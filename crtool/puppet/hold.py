@@ -88,6 +88,8 @@ class HeldThread:
             else:
                 raise InternalError(f"PID {tid}: unexpected stop ({status.kind.value})")
         registers = ptrace.registers(tid)
+        if registers.forgive_interruption():
+            ptrace.set_registers(tid, registers)
         code = b""
         if registers.lost_number:
             before = cpu.CODE_BEFORE_CALL
