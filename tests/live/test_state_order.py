@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from crtool.abi import ptrace as ptrace_abi
 from crtool.image import codec
@@ -193,13 +192,12 @@ with hold(int(sys.argv[1])) as process:
         for tid in tasks(target.pid):
             for _ in range(3):
                 command = [sys.executable, "-c", holder, str(target.pid), str(tid)]
-                root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-                crtool = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=root)
-                for _ in range(1 + tasks(target.pid).index(tid)):
-                    assert b"holding\n" == crtool.stdout.readline()
-                crtool.send_signal(signal.SIGKILL)
-                crtool.wait()
-                crtool.stdout.close()
+                with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as crtool:
+                    try:
+                        for _ in range(1 + tasks(target.pid).index(tid)):
+                            assert b"holding\n" == crtool.stdout.readline()
+                    finally:
+                        crtool.kill()
                 time.sleep(0.05)
 
                 assert status_of(target.pid).state == "S"
