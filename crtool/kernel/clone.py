@@ -1,30 +1,75 @@
-"""clone3(2) with set_tid (since 5.5): the birth of a process with the PIDs of our choice."""
+"""clone3(2), with set_tid (since 5.5) for the PIDs of our choice, and clone(2), where that is hidden or missing."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from crtool.abi.clone import CLONE_ARGS
-from crtool.kernel.syscall import syscall_holding_gil
+from crtool.kernel.eclone_request import Clone3, EcloneRequest
+from crtool.kernel.syscall import prepared, syscall, syscall_holding_gil
 
-__all__ = ["clone3", "set_tid"]
+__all__ = ["RawCall", "clone3", "clone3_call", "clone_call", "why_no_set_tid"]
 
+RawCall = Callable[[], int]
+"""A system call that is ready to be made. It answers −1 for an error and leaves ctypes.get_errno()."""
 
-def set_tid(pids: Sequence[int]) -> tuple[int, ...]:
-    """The `set_tid` array of clone3 for *pids*, which stand as everywhere else in crtool: outermost namespace first."""
-    return tuple(reversed(pids))
+_STRUCT_SIZE = 88  # CLONE_ARGS_SIZE_VER2
 
 
 def clone3(flags: int, exit_signal: int, pids: Sequence[int] = ()) -> int:
     """Makes a child of this process, as fork(2) does; returns its PID, and 0 in the child.
 
-    *pids*: the child's PID in the innermost namespaces, outermost first; EEXIST if one is taken.
+    *pids*: the child's PID in the innermost namespaces, outermost first, with the 1 of CLONE_NEWPID; EEXIST if one is
+    taken. Python is not told of it: the child is to do little more than to execute another program.
     """
-    numbers = set_tid(pids)
-    array = (ctypes.c_int * max(1, len(numbers)))(*numbers)
-    args = CLONE_ARGS.pack(
-        flags, 0, 0, 0, exit_signal, 0, 0, 0, ctypes.addressof(array) if numbers else 0, len(numbers), 0
-    )
-    buffer = ctypes.create_string_buffer(args, len(args))
-    return syscall_holding_gil("clone3", ctypes.addressof(buffer), len(args))
+    with _in_memory(EcloneRequest.of_vector(flags, exit_signal, pids).clone3()) as (address, size):
+        return syscall_holding_gil("clone3", address, size)
+
+
+@contextmanager
+def clone3_call(args: Clone3) -> Iterator[RawCall]:
+    """clone3 with *args*, to be made within the block."""
+    with _in_memory(args) as (address, size):
+        yield prepared("clone3", address, size)
+
+
+@contextmanager
+def _in_memory(args: Clone3) -> Iterator[tuple[int, int]]:
+    """Address and size of struct clone_args, with the array that it leads to."""
+    array = (ctypes.c_int * max(1, len(args.set_tid)))(*args.set_tid)
+    raw = args.pack(ctypes.addressof(array))
+    buffer = ctypes.create_string_buffer(raw, len(raw))
+    yield ctypes.addressof(buffer), len(raw)
+
+
+def clone_call(args: Clone3) -> RawCall:
+    """clone(2) with *args*, as far as it can say the same: no PIDs, no flag above 32 bits, no CLONE_NEWTIME.
+
+    The order of the last two arguments is that of x86-64; on machines with CONFIG_CLONE_BACKWARDS they are exchanged.
+    """
+    top = args.stack + args.stack_size
+    return prepared("clone", args.flags | args.exit_signal, top, args.parent_tid, args.child_tid, args.tls)
+
+
+def why_no_set_tid() -> str | None:
+    """Why clone3 with set_tid cannot be had here, in words; None if it can.
+
+    Asked by a call that cannot succeed: an array of no entries is EINVAL for a kernel that looks at it (the question
+    is CRIU's). Whether the caller has the right to choose PIDs is another question.
+    """
+    words = [0] * (_STRUCT_SIZE // 8)
+    words[8] = (1 << 64) - 1  # set_tid
+    buffer = (ctypes.c_ulong * len(words))(*words)
+    try:
+        syscall("clone3", ctypes.addressof(buffer), 80)  # CLONE_ARGS_SIZE_VER1, of 5.5
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        if error.errno == errno.E2BIG:
+            return "clone3 of this kernel has no set_tid (it came with Linux 5.5)"
+        if error.errno == errno.ENOSYS:
+            return "clone3 is missing, or hidden by a seccomp filter"
+        return f"clone3 is forbidden by a seccomp filter ({error.strerror})"
+    raise AssertionError("clone3 has accepted an address without a size")

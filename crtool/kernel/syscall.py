@@ -6,11 +6,13 @@ Every argument is passed as a full machine word: ctypes would cut a plain Python
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
+from collections.abc import Callable
 
 from crtool.arch import cpu
 
-__all__ = ["memory_address", "syscall", "syscall_holding_gil"]
+__all__ = ["memory_address", "prepared", "syscall", "syscall_holding_gil"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
@@ -39,6 +41,11 @@ def syscall_holding_gil(name: str, *args: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
     return result
+
+
+def prepared(name: str, *args: int) -> Callable[[], int]:
+    """A call as of :func:`syscall_holding_gil`, to be made later; it answers −1 and leaves ctypes.get_errno()."""
+    return functools.partial(_syscall_holding_gil, cpu.NUMBERS[name], *args, *(0,) * (6 - len(args)))
 
 
 def memory_address(view: memoryview) -> int:

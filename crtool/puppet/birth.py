@@ -78,9 +78,7 @@ def _tiny_elf(address: int) -> bytes:
     """An ELF executable whose only segment, at *address*, holds one `syscall; ret`."""
     ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     size = 64 + 56 + len(_SYSCALL)
-    header = struct.pack(
-        "<16sHHIQQQIHHHHHH", ident, 2, cpu.ELF_MACHINE, 1, address + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0
-    )
+    header = struct.pack("<16sHHIQQQIHHHHHH", ident, 2, cpu.ELF_MACHINE, 1, address + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     read_execute = 5
     segment = struct.pack("<IIQQQQQQ", 1, read_execute, 0, address, address, size, size, cpu.PAGE_SIZE)
     return header + segment + _SYSCALL
@@ -106,11 +104,16 @@ class Newborn(Puppet):
 
     def clone(self, batch: Batch, flags: int, exit_signal: int, pids: Sequence[int], *, must: bool = True) -> Call:
         """Adds a clone3 to *batch*; *pids* as in :func:`crtool.kernel.clone.clone3`."""
-        request = EcloneRequest.of_vector(flags, exit_signal, pids).clone3()
-        array = batch.data(struct.pack(f"<{len(request.set_tid)}i", *request.set_tid))
-        args = request.pack(0)
-        struct_clone_args = batch.data(args, {clone_abi.SET_TID_OFFSET: array})
-        return batch.call("clone3", struct_clone_args, len(args), must=must, label="/".join(map(str, pids)))
+        return self.bear(batch, EcloneRequest.of_vector(flags, exit_signal, pids), must=must)
+
+    def bear(self, batch: Batch, request: EcloneRequest, *, must: bool = True) -> Call:
+        """Adds the birth of a child or thread of this task; addresses in *request* are those of the task."""
+        args = request.clone3()
+        array = batch.data(struct.pack(f"<{len(args.set_tid)}i", *args.set_tid))
+        packed = args.pack(0)
+        # The kernel refuses the address of an array without entries.
+        struct_clone_args = batch.data(packed, {clone_abi.SET_TID_OFFSET: array} if args.set_tid else None)
+        return batch.call("clone3", struct_clone_args, len(packed), must=must, label="/".join(map(str, request.pids)))
 
     def _go(self, table: Table, end: int) -> None:
         registers = self._blank.copy()
