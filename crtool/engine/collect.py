@@ -38,7 +38,7 @@ from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldThread
 from crtool.puppet.puppet import Puppet
 from crtool.resources import registry
-from crtool.resources.files import kinds, pipes
+from crtool.resources.files import kinds, owners, pipes
 from crtool.resources.files.collector import Inodes
 from crtool.resources.files.fs import FsRecord
 from crtool.resources.files.kinds import DescriptionRecord
@@ -69,6 +69,7 @@ class Collector:
         self._views: list[FsRecord] = []
         self._view_ids = Identities(kernel_process.KCMP_FS)
         self._descriptions: list[DescriptionRecord] = []
+        self._owners: list[owners.OwnerRecord] = []
         self._description_ids = Identities(kernel_process.KCMP_FILE)
         self._pipes: dict[tuple[int, int], int] = {}
         self._pipe_files: list[tuple[OpenFile, int]] = []  # with a descriptor of our own each
@@ -109,6 +110,7 @@ class Collector:
                 ptys=tuple(self._terminals.pairs),
                 terminal=self._terminals.callers(process.stat for process in found.values()),
                 descriptions=tuple(self._descriptions),
+                owners=tuple(self._owners),
                 tables=tuple(self._tables),
                 views=tuple(self._views),
             ),
@@ -304,6 +306,8 @@ class Collector:
             if new:
                 with borrow(pidfd, pid, fd, link, info) as file:
                     self._descriptions.append(self._description(file))
+                    if (owner := owners.dump(file)) is not None:
+                        self._owners.append(owner)
             yield DescriptorRecord(fd, description, bool(info.flags & os.O_CLOEXEC))
 
     def _description(self, file: OpenFile) -> DescriptionRecord:

@@ -18,9 +18,12 @@ from crtool.errors import EnvironmentDiffers
 from crtool.image import codec
 from crtool.image.reader import ImageReader
 from crtool.kernel.prctl import child_subreaper
+from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space
+from crtool.puppet.hold import await_group_stop
 from crtool.puppet.space import largest_hole
 from crtool.resources import registry
+from crtool.resources.files import owners
 from crtool.tree.grow import grow, kill_all
 from crtool.tree.plan import plan
 
@@ -72,6 +75,7 @@ def restart(
             with clock.stage(Stage.RELEASE):
                 for process in living:
                     process.release(stopped=leave_stopped)
+                await_group_stop([pid for process in living if process.record.stop_signal for pid in process.threads])
     result = RestartResult(
         pid=snapshot.root,
         processes=len(snapshot.processes),
@@ -151,6 +155,10 @@ def _rebuild(
                 process.space(kernel_vdso)
         for process in living:
             process.births()
+    for owner in snapshot.files.owners:
+        batch = Batch()
+        owners.restore(batch, owner)
+        puppets[owner.holder].run(batch)
     with clock.stage(Stage.STATE):
         for record in snapshot.processes:
             if record.zombie:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from crtool.resources.files.fs import FsRecord
 from crtool.resources.files.inodes import DeletedRecord, MemfdRecord, PathRecord, SharedMemoryRecord
 from crtool.resources.files.kinds import DescriptionRecord
+from crtool.resources.files.owners import OwnerRecord
 from crtool.resources.files.pipes import PipeRecord
 from crtool.resources.files.pty import PtyRecord
 from crtool.resources.files.table import TableRecord
@@ -97,6 +98,7 @@ class FilesRecord:
     ptys: tuple[PtyRecord, ...]
     terminal: CallersRecord | None  # the one outside the tree, in whose place comes the caller's
     descriptions: tuple[DescriptionRecord, ...]
+    owners: tuple[OwnerRecord, ...]
     tables: tuple[TableRecord, ...]
     views: tuple[FsRecord, ...]
 
