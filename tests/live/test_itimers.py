@@ -60,7 +60,7 @@ def test_all_three_come_back():
 
         assert [(record.which, record.interval) for record in records] == [(r.which, r.interval) for r in again]
         gone = [old.value - new.value for old, new in zip(records, again, strict=True)]
-        assert all(-10 <= microseconds < 50_000 for microseconds in gone), gone
+        assert all(-10 <= microseconds < 2_000_000 for microseconds in gone), gone
 
 
 def test_one_that_is_off_has_no_record():
