@@ -34,7 +34,9 @@ from crtool.arch import cpu
 from crtool.errors import InternalError, RemoteCallError, TargetDied, TargetError
 from crtool.kernel import process, ptrace
 from crtool.kernel.wait import WALL, Stop, WaitStatus, wait_for_stop
+from crtool.procfs import stat as stat_file
 from crtool.procfs.maps import Mapping
+from crtool.procfs.read import read
 from crtool.puppet.code import gadgets_of
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.puppet.space import largest_hole
@@ -331,6 +333,7 @@ class HeldProcess(Puppet):
         for thread in self.threads.values():
             ptrace.detach(thread.tid)
         os.close(self.memory)
+        await_group_stop([thread.tid for thread in self.threads.values() if thread.stop_signal])
 
 
     def bury(self) -> None:
@@ -347,6 +350,18 @@ class HeldProcess(Puppet):
                 with suppress(ChildProcessError):
                     os.waitpid(thread.tid, WALL)
         os.close(self.memory)
+
+
+def await_group_stop(tids: Sequence[int]) -> None:
+    """Waits until the tasks, just detached, stand still again: each wakes up for a moment to take its place in the stop.
+
+    Not for ever: somebody may have sent SIGCONT meanwhile.
+    """
+    deadline = time.monotonic() + 0.2
+    for tid in tids:
+        with suppress(TargetDied):
+            while stat_file.parse(read(tid, "stat")).state == "R" and time.monotonic() < deadline:
+                time.sleep(0.0002)
 
 
 def deadline_in(seconds: float | None) -> float | None:
