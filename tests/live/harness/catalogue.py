@@ -79,7 +79,7 @@ def build(specimen: Specimen) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         # Two workers may compile the same program at once: each under a name of its own, and the last rename wins.
         unfinished = folder / f"{specimen.name}.{os.getpid()}"
-        command = [*COMPILER, "-o", str(unfinished), str(specimen.source), *LIBRARIES]
+        command = [*COMPILER, "-I", str(SPECIMENS), "-o", str(unfinished), str(specimen.source), *LIBRARIES]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotCompiled(done.stderr)
