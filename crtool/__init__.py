@@ -6,7 +6,8 @@
     crtool.restart(result.image, detach=True)
 
 The verbs are those of the command line: :func:`checkpoint`, :func:`restart`, :func:`check`, :func:`show` and
-:func:`verify`. What goes wrong is a :class:`CrtoolError`; ``crtool.errors`` has the whole family.
+:func:`verify`. What goes wrong is a :class:`CrtoolError`; ``crtool.errors`` has the whole family. Beside them,
+:func:`eclone` starts a process with the PIDs asked for, as os.fork() does, and raises OSError.
 
 Importing this package costs next to nothing: what a name stands for is imported when it is first used.
 """
@@ -39,12 +40,18 @@ if TYPE_CHECKING:
     from crtool.errors import TargetError as TargetError
     from crtool.errors import TimeoutExpired as TimeoutExpired
     from crtool.errors import UsageError as UsageError
+    from crtool.kernel.eclone import CloneArgs as CloneArgs
+    from crtool.kernel.eclone import CloneArgsV12 as CloneArgsV12
+    from crtool.kernel.eclone import clone_with_pids as clone_with_pids
+    from crtool.kernel.eclone import eclone as eclone
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CheckReport",
     "CheckpointResult",
+    "CloneArgs",
+    "CloneArgsV12",
     "CrtoolError",
     "EnvironmentDiffers",
     "ImageError",
@@ -63,12 +70,15 @@ __all__ = [
     "__version__",
     "check",
     "checkpoint",
+    "clone_with_pids",
+    "eclone",
     "restart",
     "show",
     "verify",
 ]
 
 _VERBS = frozenset({"check", "checkpoint", "restart", "show", "verify"})
+_ECLONE = frozenset({"CloneArgs", "CloneArgsV12", "clone_with_pids", "eclone"})
 _RESULTS = frozenset({"CheckReport", "CheckpointResult", "ImageSummary", "Progress", "RestartResult", "VerifyResult"})
 
 
@@ -78,6 +88,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _VERBS:
         module = f"crtool.engine.{name}"
+    elif name in _ECLONE:
+        module = "crtool.kernel.eclone"
     else:
         module = "crtool.engine.results" if name in _RESULTS else "crtool.errors"
     value = getattr(import_module(module), name)

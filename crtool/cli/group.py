@@ -29,6 +29,7 @@ VERBS = {
     "check": Summary("Tell what this machine can do, or what stands in the way of a checkpoint."),
     "show": Summary("Tell what is inside an image."),
     "verify": Summary("Tell whether an image is whole and unchanged."),
+    "eclone": Summary("Start a command with the PIDs asked for."),
 }
 """In the order in which the help lists them."""
 

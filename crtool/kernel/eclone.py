@@ -40,6 +40,7 @@ _IMPOSSIBLE_HERE = {
     flag.CLONE_SIGHAND: "CLONE_SIGHAND: it needs CLONE_VM, and parent and child would run one interpreter",
     flag.CLONE_SETTLS: "CLONE_SETTLS: the C library of the child would lose its thread",
 }
+_NOTHING_SPECIAL = CloneArgs()
 _LEGACY_FLAGS = 0xFFFFFFFF & ~flag.CLONE_NEWTIME  # what clone(2) can be told
 # Tries to find a free inner number. They are made at random, so with 9 of 10 numbers taken 1 search in 800 fails.
 _TRIES = 64
@@ -47,9 +48,9 @@ _TRIES = 64
 
 def eclone(
     flags_low: int,
-    args: Args = CloneArgs(),
+    args: Args = _NOTHING_SPECIAL,
     args_size: int | None = None,
-    pids: Pids = (),  # noqa: B008 - immutable
+    pids: Pids = (),
 ) -> int:
     """Makes a child of this process; returns its PID in the caller's PID namespace, and 0 in the child.
 

@@ -107,7 +107,7 @@ def decode(args: Args, args_size: int | None, pids: Pids) -> Decoded:
         raise refusal(
             errno.EINVAL, f"child_stack_size is {stack_size} and must be 0: child_stack is the top of the stack"
         )
-    return Decoded(*stack, parent_tid, child_tid, nr_pids)
+    return Decoded(stack[0], stack[1], parent_tid, child_tid, nr_pids)
 
 
 def decode_pids(pids: Pids, count: int) -> tuple[int, ...]:

@@ -56,7 +56,7 @@ def fork_by(call: RawCall, prelude: Iterable[RawCall] = ()) -> int:
         kept, result = itertools.tee(map(_invoke, (call,)))
         after = map({0: _after_in_child}.get, result, (_after_in_parent,))
         collections.deque(map(_invoke, itertools.chain((_before, *prelude), after)), maxlen=0)
-        pid = next(kept)
+        pid: int = next(kept)
     finally:
         if collecting:
             gc.enable()
