@@ -36,6 +36,8 @@ class Prepared:
         self.base = max(highest + 1, _LOWEST_BASE)
         self.image_fd = -1
         self.controlling: dict[int, int] = {}  # session → descriptor of its controlling terminal
+        self.foregrounds: dict[int, int] = {}  # session → group in the foreground of that terminal
+        self.relay_master = -1  # of the terminal that stands for one outside the tree; for whoever takes it
         self._descriptions: list[int] = []
         self._nameless: dict[int, int] = {}  # inode index → descriptor of what had no name
         self._opened: dict[tuple[int, int], int] = {}  # (inode index, flags) → descriptor
@@ -53,6 +55,9 @@ class Prepared:
         """Closes all of them here; the puppets have their own."""
         for fd in [*self._all, *self._nameless.values()]:
             os.close(fd)
+        if self.relay_master >= 0:
+            os.close(self.relay_master)
+            self.relay_master = -1
         self._all.clear()
         self._nameless.clear()
 
@@ -81,6 +86,8 @@ class Prepared:
                 self._descriptions.append(self._keep(kinds.restore(description, shared)))
             for pair in terminals.finish():
                 self.controlling[pair.record.session] = self._keep(os.dup(pair.slave))
+                self.foregrounds[pair.record.session] = pair.record.foreground
+            self.relay_master = terminals.relay_master()
         finally:
             terminals.close()
             for ring in rings:

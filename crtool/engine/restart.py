@@ -7,9 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from crtool.abi.termios import TIOCSPGRP
+from crtool.engine.foreground import Foreground
 from crtool.engine.forest import forest_of
 from crtool.engine.prepare import Prepared
 from crtool.engine.rebuild import Rebuilder, needed_files
+from crtool.engine.relay import Relay
 from crtool.engine.results import Progress, RestartResult
 from crtool.engine.snapshot import Snapshot
 from crtool.engine.stages import Clock, Stage
@@ -24,6 +26,7 @@ from crtool.puppet.hold import await_group_stop
 from crtool.puppet.space import largest_hole
 from crtool.resources import registry
 from crtool.resources.files import owners
+from crtool.resources.files.terminals import find_callers
 from crtool.tree.grow import grow, kill_all
 from crtool.tree.plan import plan
 
@@ -57,6 +60,7 @@ def restart(
         with Prepared(snapshot, reader) as prepared:
             with clock.stage(Stage.PREPARE):
                 _judge_cpu(snapshot)
+                _judge_terminal(snapshot, detach=detach)
                 order = plan(forest_of(snapshot), _numbers_in_use())
                 prepared.make()
                 needed_files(prepared)
@@ -69,6 +73,7 @@ def restart(
                         reader.finish()
                     if pidfile is not None:
                         _write_pidfile(pidfile, snapshot.root)
+                    job = None if detach else _attend_terminal(snapshot, prepared)
                 except BaseException:
                     kill_all(puppets)
                     raise
@@ -84,7 +89,13 @@ def restart(
     )
     if detach:
         return result
-    return RestartResult(**{**result.__dict__, "status": wait_for(snapshot.root)})
+    try:
+        if isinstance(job, Foreground):
+            job.tell_size()
+        return RestartResult(**{**result.__dict__, "status": wait_for(snapshot.root, job)})
+    finally:
+        if job is not None:
+            job.close()
 
 
 def _judge_cpu(snapshot: Snapshot) -> None:
@@ -95,6 +106,16 @@ def _judge_cpu(snapshot: Snapshot) -> None:
     if missing := snapshot.host.xfeatures & ~here:
         raise EnvironmentDiffers(
             f"this CPU lacks registers that the image has (XSAVE features {missing:#x})", "restart it on a CPU that has them"
+        )
+
+
+def _judge_terminal(snapshot: Snapshot, *, detach: bool) -> None:
+    """A session that had a terminal of its own gets one that crtool passes on, for as long as it waits."""
+    record = snapshot.files.terminal
+    if detach and record is not None and record.session:
+        raise EnvironmentDiffers(
+            f"the image wants a terminal in the place of {record.name.decode(errors='replace')}, for as long as it runs",
+            "restart it without --detach",
         )
 
 
@@ -133,7 +154,7 @@ def _rebuild(
     first_of_table: set[int] = set()
     kernel_vdso = _vdso_code(puppets[snapshot.root])
     here = registry.born(puppets[snapshot.root])
-    _bring_to_foreground(snapshot, puppets, prepared)
+    _bring_to_foreground(puppets, prepared)
     for process in living:
         if process.record.stop_signal:
             process.puppet.stop(process.record.stop_signal)
@@ -175,14 +196,31 @@ def _rebuild(
     return living
 
 
-def _bring_to_foreground(snapshot: Snapshot, puppets: dict[int, Newborn], prepared: Prepared) -> None:
+def _bring_to_foreground(puppets: dict[int, Newborn], prepared: Prepared) -> None:
     """Sets the foreground group of each terminal of the tree, now that all groups are there."""
-    for record in snapshot.files.ptys:
-        if record.foreground and record.session in prepared.controlling and record.session in puppets:
-            group = record.foreground.to_bytes(4, "little")
+    for session, group in prepared.foregrounds.items():
+        if group and session in puppets:
             # It may have ended: the terminal then keeps its number, and nothing can be set to it.
-            fd = prepared.controlling[record.session]
-            puppets[record.session].call("ioctl", fd, TIOCSPGRP, group, must=False)
+            fd = prepared.controlling[session]
+            puppets[session].call("ioctl", fd, TIOCSPGRP, group.to_bytes(4, "little"), must=False)
+
+
+def _attend_terminal(snapshot: Snapshot, prepared: Prepared) -> Foreground | Relay | None:
+    """Gives the caller's terminal to the program, if the program has it."""
+    record = snapshot.files.terminal
+    if record is None:
+        return None
+    fd = find_callers(record)
+    if prepared.relay_master >= 0:
+        master, prepared.relay_master = prepared.relay_master, -1
+        relay = Relay(fd, master)
+        relay.start()
+        return relay
+    members = (process.pids[0] for process in snapshot.processes if process.pgid == record.foreground)
+    foreground = Foreground(fd, record, os.getpgid(next(members, snapshot.root)))
+    if foreground.wanted:
+        foreground.lend()
+    return foreground
 
 
 def _vdso_code(puppet: Newborn) -> bytes:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from types import FrameType
+
+from crtool.engine.foreground import Foreground
+from crtool.engine.relay import Relay
+from crtool.kernel.wait import WALL
 
 __all__ = ["wait_for"]
 
@@ -19,24 +24,38 @@ _FORWARDED = (
     signal.SIGWINCH,
     signal.SIGCONT,
 )
+_FROM_KEYS = (signal.SIGINT, signal.SIGQUIT)
 
 
-def wait_for(pid: int) -> int:
-    """Waits until child *pid* has ended, forwarding signals meanwhile; returns its wait status."""
+def wait_for(pid: int, job: Foreground | Relay | None = None) -> int:
+    """Waits until child *pid* has ended, forwarding signals meanwhile; returns its wait status.
+
+    *job*: what crtool does about the caller's terminal meanwhile, if the program has it.
+    """
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
+        if number == signal.SIGWINCH and isinstance(job, Relay):
+            job.resize()  # the kernel tells the program
+        elif number == signal.SIGCONT and isinstance(job, Foreground):
+            job.go_on()
+        elif number in _FROM_KEYS and isinstance(job, Foreground) and job.group == os.getpgrp():
+            pass  # typed at the terminal: the program has got it as well
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    stops = os.WUNTRACED if isinstance(job, Foreground) else 0
     try:
         while True:
             # All children: what crtool still traces (a main thread that ended before its process) has to be
             # waited for by crtool before its own parent can.
-            ended, status = os.waitpid(-1, 0x40000000)
-            if ended == pid and (os.WIFEXITED(status) or os.WIFSIGNALED(status)):
+            ended, status = os.waitpid(-1, WALL | stops)
+            if ended != pid:
+                continue
+            if isinstance(job, Foreground) and os.WIFSTOPPED(status):
+                job.follow_stop(os.WSTOPSIG(status))
+            elif os.WIFEXITED(status) or os.WIFSIGNALED(status):
                 return status
     finally:
         for number, handler in before.items():

@@ -55,7 +55,7 @@ class PtyRecord:
     """A pair."""
 
     device: int  # st_rdev of the slave
-    number: int  # N of /dev/pts/N
+    number: int  # N of /dev/pts/N, −1 for any
     multiplexer: bytes  # the path by which the master was opened
     settings: bytes  # struct termios2
     size: tuple[int, int, int, int]  # rows, columns, pixels across, pixels down
@@ -204,7 +204,7 @@ def _make(record: PtyRecord, spare: list[int], warn: list[str]) -> Pair:
         if (number := terminal.number(master)) >= record.number:
             break
         spare.append(master)
-    if (number := terminal.number(master)) != record.number:
+    if (number := terminal.number(master)) != record.number >= 0:
         warn.append(f"/dev/pts/{record.number} belongs to somebody else: the program gets /dev/pts/{number}")
     pair = Pair(record, master, -1)
     terminal.set_word(master, abi.TIOCSPTLCK, 0)

@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from crtool.abi.termios import MAJORS_PTS
 from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError
 from crtool.kernel import terminal
 from crtool.procfs.stat import Stat
@@ -26,7 +27,7 @@ from crtool.puppet.puppet import Puppet
 from crtool.resources.files import pty
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.pty import HungUpRecord, Pair, PtyRecord, TerminalEndRecord
-from crtool.resources.files.pty_queues import dump_queues
+from crtool.resources.files.pty_queues import NOTHING, dump_queues
 
 __all__ = ["CallersRecord", "Ends", "Remade", "Terminals", "find_callers", "obstacle", "recognise"]
 
@@ -92,7 +93,7 @@ class Ends:
         places = self.outside()
         if len(places) < 2:
             return []
-        one, *others = [(file, _name(file, device).decode(errors="replace")) for device, file in places.items()]
+        one, *others = [(file, _name(file).decode(errors="replace")) for file in places.values()]
         return [
             Obstacle(
                 file.pid,
@@ -152,7 +153,7 @@ class Terminals:
             here = [stat for stat in stats if stat.tty is not None and os.makedev(*stat.tty) == device]
             return CallersRecord(
                 device=device,
-                name=_name(file, device),
+                name=_name(file),
                 settings=terminal.settings(file.local),
                 size=terminal.size(file.local),
                 session=next((stat.session for stat in here if stat.session == stat.pid), 0),
@@ -161,11 +162,17 @@ class Terminals:
         return None
 
 
-def _name(file: OpenFile, device: int) -> bytes:
-    if pty.role(file) == "tty":
-        major, minor = os.major(device), os.minor(device)
-        return b"/dev/pts/%d" % (minor + 256 * (major - 136)) if 136 <= major < 144 else b"/dev/tty"
-    return file.link
+def _name(file: OpenFile) -> bytes:
+    return _path(file.local) if pty.role(file) == "tty" else file.link
+
+
+def _path(fd: int) -> bytes:
+    """The path of a terminal of ours, also where it was opened as /dev/tty."""
+    device = terminal.device(fd)
+    major, minor = os.major(device), os.minor(device)
+    if major in MAJORS_PTS:
+        return b"/dev/pts/%d" % (minor + 256 * (major - MAJORS_PTS.start))
+    return os.fsencode(os.readlink(f"/proc/self/fd/{fd}"))
 
 
 def find_callers(wanted: CallersRecord) -> int:
@@ -188,12 +195,36 @@ def find_callers(wanted: CallersRecord) -> int:
     )
 
 
+def _stand_in(record: CallersRecord, size: tuple[int, int, int, int]) -> PtyRecord:
+    """A pair for a session of the tree whose terminal was outside: the caller's belongs to the caller's session."""
+    return PtyRecord(
+        device=record.device,
+        number=-1,
+        multiplexer=b"/dev/ptmx",
+        settings=record.settings,
+        size=size,
+        locked=False,
+        exclusive=False,
+        packet=False,
+        mode=-1,
+        uid=-1,
+        gid=-1,
+        session=record.session,
+        foreground=record.foreground,
+        queues=NOTHING,
+    )
+
+
 class Remade:
     """The terminals of a restart under way."""
 
     def __init__(self, records: Sequence[PtyRecord], callers: CallersRecord | None, warn: list[str]) -> None:
         self.callers = find_callers(callers) if callers is not None else -1
+        self.relayed = -1  # device of a pair that stands for the caller's terminal
         try:
+            if callers is not None and callers.session:
+                records = [*records, _stand_in(callers, terminal.size(self.callers))]
+                self.relayed = callers.device
             self.pairs: list[Pair] = pty.make_all(records, warn)
         except BaseException:
             self.close()
@@ -210,6 +241,10 @@ class Remade:
             os.close(self.callers)
             self.callers = -1
 
+    def relay_master(self) -> int:
+        """A descriptor of the master of the pair that stands for the caller's terminal, −1 if none has to."""
+        return next((os.dup(pair.master) for pair in self.pairs if pair.record.device == self.relayed), -1)
+
     def finish(self) -> list[Pair]:
         """Takes the last steps when all ends are open; returns the pairs that control a session."""
         for pair in self.pairs:
@@ -224,10 +259,11 @@ class Remade:
             if pair.record.device == record.device:
                 return pair.open_end(record)
         # By its own name, if it has one here: a program that opened /dev/tty gets what /dev/tty is.
-        name = "/dev/tty" if record.role == "tty" else os.ttyname(self.callers)
-        try:
-            return os.open(name, record.flags | os.O_NOCTTY | os.O_CLOEXEC)
-        except OSError as error:
-            if record.role == "tty":
-                return os.open(os.ttyname(self.callers), record.flags | os.O_NOCTTY | os.O_CLOEXEC)
-            raise EnvironmentDiffers(f"{name} cannot be opened: {error.strerror}", "give crtool rights to it") from None
+        names = [_path(self.callers), b"/proc/self/fd/%d" % self.callers, b"/dev/tty"]
+        reason = ""
+        for name in reversed(names) if record.role == "tty" else names:
+            try:
+                return os.open(name, record.flags | os.O_NOCTTY | os.O_CLOEXEC)
+            except OSError as error:
+                reason = os.strerror(error.errno or 0)
+        raise EnvironmentDiffers(f"crtool's terminal cannot be opened again: {reason}", "give crtool rights to it")
