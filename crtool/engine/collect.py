@@ -46,6 +46,7 @@ from crtool.resources.files.openfile import OpenFile, borrow
 from crtool.resources.files.table import DescriptorRecord, TableRecord
 from crtool.resources.files.terminals import Terminals
 from crtool.resources.memory import bounds, mappings, pages, vdso
+from crtool.resources.registry import ThreadState
 
 __all__ = ["Collector"]
 
@@ -131,12 +132,19 @@ class Collector:
         if held is not None:
             smaps = smaps_file.parse(read(process.door, "smaps"))
             held.prepare([entry.mapping for entry in smaps])
-            memory = self._memory(process, smaps)
+            # One batch asks for all that any thread can tell, and for what is the own of the one that makes it.
             batch = Batch()
-            ask = registry.dump_process(held, process.status, batch)
+            memory_of = self._memory(process, smaps, batch)
+            state_of = registry.dump_process(held, process.status, batch)
+            answers = {held.caller.tid: self._ask_thread(process, held.caller, batch)}
             held.run(batch)
-            state = ask()
-            threads = tuple(self._thread(process, thread) for thread in held.threads.values())
+            memory, state = memory_of(), state_of()
+            for thread in held.threads.values():
+                if thread.tid not in answers:
+                    batch = Batch()
+                    answers[thread.tid] = self._ask_thread(process, thread, batch)
+                    held.on(thread.tid).run(batch)
+            threads = tuple(self._thread(process, thread, answers[thread.tid]) for thread in held.threads.values())
             held.retire()
         return ProcessRecord(
             pids=process.status.ns_pid,
@@ -156,7 +164,12 @@ class Collector:
             state=state,
         )
 
-    def _thread(self, process: FrozenProcess, thread: HeldThread) -> ThreadRecord:
+    def _ask_thread(self, process: FrozenProcess, thread: HeldThread, batch: Batch) -> Callable[[], ThreadState]:
+        assert process.held is not None
+        status = status_file.parse(read(process.pid, "status", thread.tid))
+        return registry.dump_thread(process.held, thread, status, batch)
+
+    def _thread(self, process: FrozenProcess, thread: HeldThread, ask: Callable[[], ThreadState]) -> ThreadRecord:
         tid = thread.tid
         table, new = self._table_ids.find(tid)
         if new:
@@ -165,11 +178,6 @@ class Collector:
         view, new = self._view_ids.find(tid)
         if new:
             self._views.append(self._view(process, tid))
-        batch = Batch()
-        status = status_file.parse(read(process.pid, "status", tid))
-        assert process.held is not None
-        ask = registry.dump_thread(process.held, thread, status, batch)
-        process.held.on(tid).run(batch)
         state = ask()
         if (obstacle := registry.obstacle(process.pid, tid, state)) is not None:
             raise ObstacleError([obstacle])
@@ -185,12 +193,15 @@ class Collector:
 
     # -- memory ------------------------------------------------------------------------------------------
 
-    def _memory(self, process: FrozenProcess, smaps: tuple[smaps_file.Smap, ...]) -> int:
+    def _memory(
+        self, process: FrozenProcess, smaps: tuple[smaps_file.Smap, ...], batch: Batch
+    ) -> Callable[[], int]:
+        """Adds the questions about the address space to *batch*; the answer is its index."""
         held = process.held
         assert held is not None
         index, new = self._memory_ids.find(process.door)
         if not new:
-            return index
+            return lambda: index
         maps = [entry.mapping for entry in smaps]
         flags = [entry.flags for entry in smaps]
         if found := mappings.obstacles(process.pid, maps, flags):
@@ -204,28 +215,31 @@ class Collector:
             [entry.rss + entry.swap for entry in smaps],
             inode_of,
         )
-        batch = Batch()
         finish_bounds = bounds.dump(batch, stat_file.parse(read(process.door, "stat")), read(process.door, "auxv"))
-        held.run(batch)
         code = b""
         for mapping in maps:
             if mapping.name == b"[vdso]":
                 code = os.pread(held.memory, mapping.end - mapping.start, mapping.start)
         with self._opened(f"/proc/{process.door}/exe") as (fd, link):
             exe = self.inodes.index(fd, link)
-        record = MemoryRecord(
-            mappings=records,
-            guards=(),
-            extents=(),
-            data=0,
-            bounds=finish_bounds(),
-            exe=exe,
-            vdso=vdso.dump(maps, code),
-            lock_future=self._future_locks(process, maps, flags),
-        )
-        self._memories.append(record)
-        self.page_sources.append((process, record))
-        return index
+        locks = self._future_locks(process, maps, flags)
+
+        def finish() -> int:
+            record = MemoryRecord(
+                mappings=records,
+                guards=(),
+                extents=(),
+                data=0,
+                bounds=finish_bounds(),
+                exe=exe,
+                vdso=vdso.dump(maps, code),
+                lock_future=locks,
+            )
+            self._memories.append(record)
+            self.page_sources.append((process, record))
+            return index
+
+        return finish
 
     def _future_locks(
         self, process: FrozenProcess, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]

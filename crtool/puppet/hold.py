@@ -238,6 +238,12 @@ class HeldProcess(Puppet):
         signal = self._quiet_signal(thread)
         return bit(signal) if signal else 0
 
+    @property
+    def caller(self) -> HeldThread:
+        """The thread that makes the calls of the next batch."""
+        assert self._away is not None
+        return self._away
+
     # -- running ------------------------------------------------------------------------------------
 
     def on(self, tid: int) -> Puppet:

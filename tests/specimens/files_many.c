@@ -3,13 +3,15 @@
 
 #include <sys/resource.h>
 
-enum { COUNT = 250 };
+#ifndef COUNT
+#define COUNT 250
+#endif
 
 int main(void) {
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_max < 1100) specimen_skip("not more than %lu descriptors allowed", (unsigned long)limit.rlim_max);
-    limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+    if (limit.rlim_max < 4 * COUNT + 100) specimen_skip("not more than %lu descriptors allowed", (unsigned long)limit.rlim_max);
+    limit.rlim_cur = 4 * COUNT + 100;
     setrlimit(RLIMIT_NOFILE, &limit);
     files_make("data", 10000, 1);
     int file[COUNT], twin[COUNT], ends[COUNT][2];

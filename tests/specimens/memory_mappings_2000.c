@@ -1,7 +1,9 @@
 /* specimen: 2,000 mappings of one page each | group: memory | needs: nothing */
 #include "memory.h"
 
-enum { PAGES = 2000 };
+#ifndef PAGES
+#define PAGES 2000
+#endif
 
 static int count(char *from, char *to) {
     char line[1024];

@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
-enum { COUNT = 50 };
+#ifndef COUNT
+#define COUNT 50
+#endif
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static int go, woken;
