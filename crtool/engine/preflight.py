@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from crtool.errors import Obstacle, TargetDied, TargetError
@@ -14,6 +15,7 @@ from crtool.procfs import status as status_file
 from crtool.procfs.read import alive, read
 from crtool.procfs.status import Status
 from crtool.procfs.tasks import threads
+from crtool.resources import arch_prctl
 from crtool.resources.files import kinds
 from crtool.resources.files.openfile import borrow
 from crtool.resources.files.pipes_outside import PipeEnds
@@ -95,6 +97,9 @@ def _survey_process(report: Report, pid: int, pipes: PipeEnds, terminals: Ends) 
             Obstacle(pid, "", f"is traced by PID {tracer} ({name_of(tracer)})", "end that, or let it detach")
         )
         return
+    for tid in threads(pid):
+        with suppress(TargetDied):
+            report.obstacles.extend(arch_prctl.obstacles(pid, status_file.parse(read(pid, "status", tid))))
     _survey_namespaces(report, pid)
     _survey_files(report, pid, pipes, terminals)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 from crtool.abi import clone as clone_abi
@@ -12,7 +14,7 @@ from crtool.abi import ptrace as ptrace_abi
 from crtool.arch import cpu
 from crtool.engine.prepare import Prepared
 from crtool.engine.snapshot import MemoryRecord, ProcessRecord, ThreadRecord
-from crtool.errors import ImageError
+from crtool.errors import EnvironmentDiffers, ImageError, RemoteCallError
 from crtool.kernel import ptrace
 from crtool.procfs.maps import Mapping
 from crtool.puppet.batch import Batch
@@ -33,6 +35,9 @@ _THREAD = (
     | clone_abi.CLONE_THREAD
     | clone_abi.CLONE_SYSVSEM
 )
+
+
+_ATTEMPTS, _PAUSE = 100, 0.005  # at a TID that is taken; seconds in between
 
 
 class Rebuilder:
@@ -147,16 +152,14 @@ class Rebuilder:
             self.threads[main.tid] = self.puppet
         if not others:
             return
-        batch = Batch()
-        for thread in others:
-            flags = _THREAD
-            flags |= clone_abi.CLONE_FILES if thread.files == main.files else 0
-            flags |= clone_abi.CLONE_FS if thread.fs == main.fs else 0
-            self.puppet.clone(batch, flags, 0, (thread.tid,))
-        self.puppet.run(batch)
-        for thread, tid in zip(others, self.puppet.born, strict=True):
-            self.threads[thread.tid] = Newborn.attached(tid, self.puppet, thread=True)
-        self.puppet.born.clear()
+        left = others
+        for _ in range(_ATTEMPTS):
+            left = self._bear(left, main)
+            if not left:
+                break
+            time.sleep(_PAUSE)
+        else:
+            raise EnvironmentDiffers(f"TID {left[0].tid} is taken", "wait until its owner has ended, and try again")
         for thread in others:
             batch = Batch()
             if thread.files != main.files:
@@ -166,6 +169,30 @@ class Rebuilder:
                 self._view(batch, thread)
             if len(batch):
                 self.threads[thread.tid].run(batch)
+
+    def _bear(self, wanted: list[ThreadRecord], main: ThreadRecord) -> list[ThreadRecord]:
+        """Lets the threads *wanted* be born; returns those whose TID was not free. That of a thread which has just
+        died is not for a moment, even when its process has been waited for.
+        """
+        batch = Batch()
+        calls = []
+        for thread in wanted:
+            flags = _THREAD
+            flags |= clone_abi.CLONE_FILES if thread.files == main.files else 0
+            flags |= clone_abi.CLONE_FS if thread.fs == main.fs else 0
+            calls.append(self.puppet.clone(batch, flags, 0, (thread.tid,), must=False))
+        self.puppet.run(batch)
+        born = iter(self.puppet.born)
+        taken = []
+        for thread, call in zip(wanted, calls, strict=True):
+            if call.errno == errno.EEXIST:
+                taken.append(thread)
+                continue
+            if call.errno:
+                raise RemoteCallError("clone3", [thread.tid], call.errno, self.puppet.pid)
+            self.threads[thread.tid] = Newborn.attached(next(born), self.puppet, thread=True)
+        self.puppet.born.clear()
+        return taken
 
     # -- STATE and RELEASE ------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ __all__ = [
     "siginfo",
     "signal_mask",
     "to_next_syscall_stop",
+    "user_dispatch",
 ]
 
 _MAX_XSTATE = 16384  # XSAVE areas reach 11 KiB with AMX
@@ -187,8 +188,23 @@ def rseq(tid: int) -> tuple[int, int, int]:
     return pointer, size, signature
 
 
+def user_dispatch(tid: int) -> bool:
+    """PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG (since 6.4): whether the task handles its own system calls by SIGSYS."""
+    buffer = ctypes.create_string_buffer(32)  # struct ptrace_sud_config: u64 mode, selector, offset, len
+    try:
+        _ptrace(abi.GET_SYSCALL_USER_DISPATCH_CONFIG, tid, 32, ctypes.addressof(buffer))
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.EINVAL):
+            return False
+        raise
+    return bool(struct.unpack_from("<Q", buffer.raw)[0])
+
+
 def seccomp_filter(tid: int, index: int) -> bytes | None:
-    """PTRACE_SECCOMP_GET_FILTER: the classic BPF program number *index*, newest first; None past the oldest."""
+    """PTRACE_SECCOMP_GET_FILTER: the classic BPF program number *index*; None past the last.
+
+    Number 0 is the oldest, whatever ptrace(2) says: get_nth_filter() in kernel/seccomp.c.
+    """
     try:
         length = _ptrace(abi.SECCOMP_GET_FILTER, tid, index, 0)
     except OSError as error:

@@ -31,7 +31,7 @@ from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
 from crtool.abi.signals import ALL_SIGNALS, SI_TKILL, SIGCHLD, SIGSTOP, SIGURG, SIGWINCH, STOP_SIGNALS, bit
 from crtool.arch import cpu
-from crtool.errors import InternalError, RemoteCallError, TargetDied, TargetError
+from crtool.errors import InternalError, Obstacle, ObstacleError, RemoteCallError, TargetDied, TargetError
 from crtool.kernel import process, ptrace
 from crtool.kernel.wait import WALL, Stop, WaitStatus, wait_for_stop
 from crtool.procfs import stat as stat_file
@@ -89,6 +89,10 @@ class HeldThread:
                 ptrace.cont(tid, status.signal)
             else:
                 raise InternalError(f"PID {tid}: unexpected stop ({status.kind.value})")
+        if ptrace.user_dispatch(tid):
+            raise ObstacleError(
+                [Obstacle(tid, "", "handles its own system calls (PR_SET_SYSCALL_USER_DISPATCH)", "none: not supported")]
+            )
         registers = ptrace.registers(tid)
         if registers.forgive_interruption():
             ptrace.set_registers(tid, registers)

@@ -9,18 +9,21 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from crtool.abi.termios import TIOCSCTTY
-from crtool.errors import EnvironmentDiffers, RemoteCallError
+from crtool.errors import EnvironmentDiffers, RemoteCallError, TargetDied, TargetError
 from crtool.kernel.wait import WALL
+from crtool.procfs import stat as stat_file
+from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space, bear_root
 from crtool.resources import sigaction
 from crtool.tree.plan_steps import Born, Dies, JoinGroup, NewSession, Plan, Reaps, Subreaper
 
-__all__ = ["grow"]
+__all__ = ["await_freedom", "grow", "kill_all"]
 
 _PR_SET_CHILD_SUBREAPER = 36
 _WALL = WALL
@@ -60,6 +63,7 @@ def grow(
 
 def _born(step: Born, puppets: dict[int, Newborn], space: Space, who_has: Callable[[int], str]) -> Newborn:
     with _naming(step.pids, who_has):
+        await_freedom(step.pids[0])
         if step.creator == 0:
             root = bear_root(space, step.pids, step.flags, step.exit_signal)
             batch = Batch()
@@ -88,6 +92,21 @@ def _naming(pids: Sequence[int], who_has: Callable[[int], str]) -> Iterator[None
                 "PIDs may not be chosen: CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) is missing", "run crtool as root"
             ) from None
         raise
+
+
+def await_freedom(number: int) -> None:
+    """Gives the last owner of *number* half a second to go: a dead thread keeps its TID for a moment, and a dead
+    process its PID until its parent has waited for it.
+    """
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        try:
+            state = stat_file.parse(read(number, "stat")).state
+        except (TargetDied, TargetError):
+            return
+        if state not in ("Z", "X"):
+            return
+        time.sleep(0.002)
 
 
 def _end(puppet: Newborn) -> None:
