@@ -28,6 +28,7 @@ __all__ = ["bear", "is_taken", "reason_against"]
 
 PATH = "/proc/sys/kernel/ns_last_pid"
 _PATIENCE = 10.0  # seconds of trying against a noisy neighbour; one try takes well under a millisecond
+_PASSING = 0.1  # seconds; a short command lives for some milliseconds
 _IMPOSSIBLE = {
     CLONE_FILES: "CLONE_FILES: the gate that the child waits at would be closed for both",
     CLONE_VFORK: "CLONE_VFORK: the caller would wait for a child that waits for it",
@@ -70,7 +71,7 @@ def bear(request: EcloneRequest) -> int:
         buffer = ctypes.create_string_buffer(last, len(last))
         write = prepared("pwrite64", fd, ctypes.addressof(buffer), len(last), 0)
         while True:
-            if is_taken(wanted):
+            if _stays_taken(wanted):
                 raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
             if (pid := _try(request, write, wanted)) in (0, wanted):
                 return pid
@@ -100,6 +101,16 @@ def _try(request: EcloneRequest, write: RawCall, wanted: int) -> int:
             if pid is not None and pid != wanted:
                 with suppress(ChildProcessError):  # SIGCHLD is ignored: the kernel has waited for it
                     os.waitpid(pid, WALL)
+
+
+def _stays_taken(number: int) -> bool:
+    """Whether *number* is taken for longer than by a passing process, which our own writes lead there."""
+    deadline = time.monotonic() + _PASSING
+    while is_taken(number):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.001)
+    return False
 
 
 def is_taken(number: int) -> bool:
