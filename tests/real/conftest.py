@@ -24,7 +24,7 @@ def survives(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callabl
 
     def check(program: Program) -> None:
         expected = midwork.reference(program, tmp_path / "whole")
-        run = Run(program, tmp_path / "work")
+        run = Run(program, tmp_path / "work", hold=True)
         runs.append(run)
         run.await_work()
         midwork.interrupt(run, request.param, tmp_path)

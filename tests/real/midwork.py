@@ -98,12 +98,15 @@ def need(*commands: str) -> pytest.MarkDecorator:
 class Run:
     """One run of a program; ``process`` is what the tests wait for: the program, or crtool in its place."""
 
-    def __init__(self, program: Program, folder: Path) -> None:
+    def __init__(self, program: Program, folder: Path, *, hold: bool = False) -> None:
+        """With *hold* there is a file ``hold``: programs that look for it go slowly until :func:`interrupt` is done."""
         self.program = program
         self.folder = folder
         folder.mkdir()
         program.prepare(folder)
         (folder / "tmp").mkdir()
+        if hold:
+            (folder / "hold").touch()
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C", "TMPDIR": "tmp"}
         environment |= program.environment
         with (
@@ -128,7 +131,9 @@ class Run:
 
     def checkpoint(self, image: Path, *options: str) -> None:
         """Checkpoint the tree; with --kill the dead are reaped as well."""
-        crtool("checkpoint", str(self.root), "-o", str(image), *options)
+        trouble = crtool("checkpoint", str(self.root), "-o", str(image), *options)
+        status = self.process.poll() if trouble else None
+        assert not trouble, f"{trouble}\n--- ended: {status}; out\n{self.output()}\n--- restart\n{self.restart_log()}"
         if "--kill" in options:
             self.process.wait(PATIENCE)
             orphans.collect(PATIENCE)
@@ -190,22 +195,25 @@ def reference(program: Program, folder: Path) -> dict[str, bytes]:
 
 
 def interrupt(run: Run, mode: str, images: Path) -> None:
-    """Do to a run in mid-work what *mode* says; the images go to the folder *images*."""
+    """Do to a run in mid-work what *mode* says; the images go to the folder *images*. From then on it may hurry."""
     if mode == "leave":
         run.checkpoint(images / "left.crt")
-        crtool("verify", str(images / "left.crt"))
+        trouble = crtool("verify", str(images / "left.crt"))
+        assert not trouble, trouble
     elif mode in ("restart", "chain"):
         for number in range(3 if mode == "chain" else 1):
             image = images / f"{number}.crt"
             run.checkpoint(image, "--kill")
             run.restart(image)
+    (run.folder / "hold").unlink()
 
 
-def crtool(*arguments: str) -> None:
-    """Run a verb of crtool; the test fails with what it printed unless it ends with 0."""
+def crtool(*arguments: str) -> str:
+    """Run a verb of crtool: "" if it ends with 0, else what it printed."""
     done = subprocess.run(
         [sys.executable, "-m", "crtool", *arguments],
         cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
-    if done.returncode:
-        pytest.fail(f"crtool {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    if done.returncode == 0:
+        return ""
+    return f"crtool {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"

@@ -23,7 +23,7 @@ def test_vim(survives: Survives) -> None:
             "vim",
             (sys.executable, str(PROGRAMS / "type_into_vim.py"), "text"),
             prepare=file_to_edit,
-            working=progress(15),
+            working=progress(8),
             results=("text",),
         )
     )

@@ -16,7 +16,7 @@ def test_bash_script(survives: Survives) -> None:
         Program(
             "bash script",
             ("bash", str(PROGRAMS / "jobs.sh")),
-            working=progress(15),
+            working=progress(5),
             results=("heard",),
             status=3,
         )
@@ -30,7 +30,7 @@ def test_pipeline(survives: Survives) -> None:
         Program(
             "pipeline",
             ("bash", str(PROGRAMS / "pipeline.sh")),
-            working=progress(15000),
+            working=progress(5000),
             results=("result", "check"),
         )
     )

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A bash script that does a bit of everything a checkpoint may meet: subshells, traps, background jobs, a
-# coprocess, process substitution, here-documents. Every line it writes is the same in every run.
+# coprocess, process substitution, here-documents. Every line it writes is the same in every run. While there is a
+# file "hold" it goes in slow motion, so that nobody who wants to interrupt it comes too late.
 
 ticks=0
 trap 'ticks=$((ticks + 1))' USR1
@@ -20,13 +21,13 @@ until [ -s heard ]; do sleep 0.01; done
 coproc DOUBLE { while read -r number; do echo $((number * 2)); done; }
 
 total=0
-for ((step = 1; step <= 40; step++)); do
+for ((step = 1; step <= 100; step++)); do
     kill -USR1 $$
     echo "$step" >&"${DOUBLE[1]}"
     read -r doubled <&"${DOUBLE[0]}"
     sum=$( (for ((i = 0; i < step; i++)); do echo "$i"; done) | awk '{ sum += $1 } END { print sum + 0 }')
     total=$((total + doubled + sum))
-    sleep 0.1 &
+    { [ -e hold ] && sleep 0.2; } &
     wait $!
     if ((step % 10 == 0)); then
         kill -USR2 $subshell

@@ -1,16 +1,22 @@
-"""A multiprocessing pool, started by fork: pipes between the processes, semaphores in shared memory."""
+"""A multiprocessing pool, started by fork: pipes between the processes, semaphores in shared memory.
+
+While there is a file ``hold`` the workers take their time.
+"""
 
 import hashlib
 import multiprocessing
+import time
 from pathlib import Path
 
-TASKS, CHAIN = 800, 25000
+TASKS, CHAIN = 400, 25000
 
 
 def work(number: int) -> tuple[int, str]:
     digest = str(number).encode()
     for _ in range(CHAIN):
         digest = hashlib.sha256(digest).digest()
+    if Path("hold").exists():
+        time.sleep(0.05)
     with total.get_lock():
         total.value += digest[0]
     return number, digest.hex()

@@ -1,7 +1,7 @@
 """The root of a tree that holds a pseudoterminal and types, slowly, into the vim at its other end.
 
-argv: the file to edit. What vim draws is read and counted, as a terminal would; the numbers depend on timing
-and are not printed.
+argv: the file to edit. While there is a file ``hold`` the typing is slow. What vim draws is read and counted, as
+a terminal would; the numbers depend on timing and are not printed.
 """
 
 import os
@@ -37,7 +37,7 @@ drawn = draw(0.5)
 for number, keys in enumerate(KEYS):
     os.write(master, keys.encode())
     Path("progress").write_text(str(number))
-    drawn += draw(0.1)
+    drawn += draw(0.5 if Path("hold").exists() else 0.1)
 while more := draw(1):
     drawn += more
 print("vim ended with", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), "and has drawn something:", drawn > 0)
