@@ -63,5 +63,5 @@ PR_SPEC_ENABLE = 1 << 1
 PR_SPEC_DISABLE = 1 << 2
 PR_SPEC_FORCE_DISABLE = 1 << 3
 
-# PR_SET_THP_DISABLE: in the answer to PR_GET_THP_DISABLE, bit 0 is the switch and the others are its flags (since 6.18).
+# In the answer to PR_GET_THP_DISABLE, bit 0 is the switch and the others are its flags (since 6.18).
 PR_THP_DISABLE_SWITCH = 1
