@@ -28,7 +28,7 @@ __all__ = ["bear", "is_taken", "reason_against"]
 
 PATH = "/proc/sys/kernel/ns_last_pid"
 _PATIENCE = 10.0  # seconds of trying against a noisy neighbour; one try takes well under a millisecond
-_PASSING = 0.1  # seconds; a short command lives for some milliseconds
+_PASSING = 1.0  # seconds that a short command may live, on a busy machine
 _IMPOSSIBLE = {
     CLONE_FILES: "CLONE_FILES: the gate that the child waits at would be closed for both",
     CLONE_VFORK: "CLONE_VFORK: the caller would wait for a child that waits for it",
@@ -70,9 +70,11 @@ def bear(request: EcloneRequest) -> int:
         os.pwrite(fd, last, 0)  # what goes wrong here is an exception; the calls below are only known by their outcome
         buffer = ctypes.create_string_buffer(last, len(last))
         write = prepared("pwrite64", fd, ctypes.addressof(buffer), len(last), 0)
+        patience = 0.0  # who has the number before our first try has not been led there by our writes
         while True:
-            if _stays_taken(wanted):
+            if _stays_taken(wanted, patience):
                 raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+            patience = _PASSING
             if (pid := _try(request, write, wanted)) in (0, wanted):
                 return pid
             if time.monotonic() > deadline:
@@ -103,11 +105,11 @@ def _try(request: EcloneRequest, write: RawCall, wanted: int) -> int:
                     os.waitpid(pid, WALL)
 
 
-def _stays_taken(number: int) -> bool:
-    """Whether *number* is taken for longer than by a passing process, which our own writes lead there."""
-    deadline = time.monotonic() + _PASSING
+def _stays_taken(number: int, patience: float) -> bool:
+    """Whether *number* is taken for longer than *patience* seconds."""
+    deadline = time.monotonic() + patience
     while is_taken(number):
-        if time.monotonic() > deadline:
+        if time.monotonic() >= deadline:
             return True
         time.sleep(0.001)
     return False
