@@ -140,8 +140,8 @@ def _map_to_root(user: int, group: int) -> None:
     """Makes the caller root of the new user namespace. Without privilege its groups have to be frozen for that."""
     try:
         for name, content in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-                file.write(content)
+            with open(f"/proc/self/{name}", "wb") as file:
+                file.write(content.encode())
     except OSError as error:
         why = f"the new user namespace cannot be given its user: {error.strerror}"
         raise _Trouble(EnvironmentDiffers.status, why, "see user_namespaces(7)") from None

@@ -15,6 +15,7 @@ from typing import Any
 
 from crtool.abi.seccomp import SOCK_FILTER, SOCK_FPROG
 from crtool.kernel.eclone import CloneArgs, eclone
+from crtool.kernel.ns_last_pid import is_taken
 from crtool.kernel.syscall import syscall
 
 CLONE3 = 435
@@ -89,10 +90,7 @@ def free_pid() -> int:
     with open("/proc/sys/kernel/ns_last_pid") as file:
         last = int(file.read())
     for number in range((last + limit // 2) % limit, limit):
-        if number > 300 and not os.path.exists(f"/proc/{number}"):
-            with suppress(OSError):
-                os.killpg(number, 0)
-                continue
+        if number > 300 and not is_taken(number):
             return number
     return 400 if last > 1000 else 2000
 
