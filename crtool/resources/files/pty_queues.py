@@ -33,9 +33,10 @@ from crtool.puppet.puppet import Puppet
 __all__ = ["NOTHING", "QueuesRecord", "dump_queues", "restore_queues"]
 
 _QUEUE = 4095  # N_TTY_BUF_SIZE − 1, bytes
-# A buffer of the kernel's that was made for 256 bytes takes 512, one for more takes less than it could: by
-# pieces of 256 the most goes in. The last one may be as large as it wants.
-_PIECES = (_QUEUE, *(256,) * 64, 4096, 4096)
+# In front of the queue the kernel allocates buffers, each as large as a write wants, until they are more than 8 KiB
+# (and hold twice as much). The most goes in by pieces of 256 up to just below the limit, and then a large one.
+_FIRST_PIECES = 16
+_PIECES = (*(256,) * 15, 255, *(256,) * 61, 3584, 4096)
 _FEW_PIECES = (_QUEUE, 256)
 _MOST_LINES = 120
 _ECHO = 0x0008
@@ -79,6 +80,10 @@ def _passive(settings: bytes, *, lines: bool, eof: int = 0, echo: bool = False) 
 # -- taking out and putting back, in the target ---------------------------------------------------
 
 
+def _sleep(batch: Batch) -> None:
+    batch.call("nanosleep", bytes(8) + _ARRIVAL.to_bytes(8, "little"), 0, must=False, label="arrival")
+
+
 class _Moves:
     """Reads of one side and the writes of the same at the other, as calls of a batch."""
 
@@ -93,7 +98,9 @@ class _Moves:
             self.pairs.append((buffer, self.batch.call("read", fd, buffer, size, must=False, label="take out")))
 
     def write(self, fd: int | Call) -> None:
-        for buffer, read in self.pairs:
+        for number, (buffer, read) in enumerate(self.pairs):
+            if number == _FIRST_PIECES and buffer.size < _QUEUE:
+                _sleep(self.batch)  # the queue is to be full before the buffers are
             # A read that got nothing makes this a write of a negative number of bytes, which fails.
             self.writes.append(self.batch.call("write", fd, buffer, read, must=False, label="put back"))
 
@@ -150,7 +157,7 @@ def dump_queues(
     typed.write(fd)
     output.write(peer)
     if incoming or readable:
-        batch.call("nanosleep", bytes(8) + _ARRIVAL.to_bytes(8, "little"), 0, must=False)
+        _sleep(batch)
     elif lines_mode:
         # No line is complete, so this finds nothing; but before it says so it waits for the kernel's worker.
         batch.call("read", peer, batch.buffer(1), 1, must=False)
