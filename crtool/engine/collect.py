@@ -35,7 +35,7 @@ from crtool.procfs import status as status_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldThread
+from crtool.puppet.hold import HeldProcess, HeldThread
 from crtool.puppet.puppet import Puppet
 from crtool.resources import registry
 from crtool.resources.files import kinds, owners, pipes
@@ -50,6 +50,7 @@ from crtool.resources.registry import ThreadState
 
 __all__ = ["Collector"]
 
+_READS = 5  # of timers that expire faster than they can be read
 _XSTATE_FEATURES = 464  # where PTRACE_GETREGSET(NT_X86_XSTATE) gives XCR0
 
 class Collector:
@@ -137,7 +138,7 @@ class Collector:
             memory_of = self._memory(process, smaps, batch)
             state_of = registry.dump_process(held, process.status, batch)
             answers = {held.caller.tid: self._ask_thread(process, held.caller, batch)}
-            held.run(batch)
+            self._run_in_peace(held, batch)
             memory, state = memory_of(), state_of()
             for thread in held.threads.values():
                 if thread.tid not in answers:
@@ -163,6 +164,15 @@ class Collector:
             threads=threads,
             state=state,
         )
+
+    def _run_in_peace(self, held: HeldProcess, batch: Batch) -> None:
+        """Runs *batch* until no signal has arrived meanwhile: a timer that expires then would be seen twice, or never."""
+        has_timers = bool(read(held.door, "timers"))
+        for _ in range(_READS):
+            before = held.queued_signals() if has_timers else ()
+            held.run(batch)
+            if not has_timers or before == held.queued_signals():
+                return
 
     def _ask_thread(self, process: FrozenProcess, thread: HeldThread, batch: Batch) -> Callable[[], ThreadState]:
         assert process.held is not None

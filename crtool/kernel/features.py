@@ -1,39 +1,203 @@
-"""What this kernel and this CPU can do: probed, never derived from a version."""
+"""What this kernel, this CPU and the caller's rights give: probed, never derived from a version.
+
+Each probe makes a call that can do no harm and looks at how the kernel answers.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
+import mmap
 import os
 import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
+from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
-from crtool.kernel import ptrace
+from crtool.kernel import pagemap, process, ptrace
+from crtool.kernel.clone import why_no_set_tid
+from crtool.kernel.syscall import memory_address, syscall
 from crtool.kernel.wait import wait_for_stop
 
-__all__ = ["xfeatures"]
+__all__ = ["Probe", "probe_all", "xfeatures"]
 
 
-def xfeatures() -> int:
-    """XCR0: the CPU state components that the kernel saves, as ptrace shows them of a child."""
+@dataclass(frozen=True)
+class Probe:
+    """The outcome of one probe."""
+
+    name: str
+    available: bool
+    detail: str  # what it is for, or why it is missing
+    needed: bool  # nothing works without it
+
+
+def probe_all() -> Iterator[Probe]:
+    """Probes everything, one after the other."""
+    for name, needed, purpose, probe in _PROBES:
+        try:
+            problem = probe()
+        except OSError as error:
+            problem = error.strerror or str(error)
+        yield Probe(name, problem is None, purpose if problem is None else f"{purpose}: {problem}", needed)
+
+
+@contextmanager
+def _stopped_child() -> Iterator[int]:
+    """A child of ours, seized and stopped, that dies with us."""
     pid = os.fork()
     if pid == 0:
-        try:
-            signal_wait()
-        finally:
-            os._exit(0)
+        while True:
+            time.sleep(3600)
     try:
         ptrace.seize(pid, ptrace_abi.O_EXITKILL)
         ptrace.interrupt(pid)
         wait_for_stop(pid)
-        (features,) = struct.unpack_from("<Q", ptrace.fpu(pid), 464)
-        return int(features)
+        yield pid
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0x40000000)
 
 
-def signal_wait() -> None:
-    """Waits for ever."""
-    import signal  # noqa: PLC0415
+def xfeatures() -> int:
+    """XCR0: the CPU state components that the kernel saves, as ptrace shows them of a child."""
+    with _stopped_child() as pid:
+        (features,) = struct.unpack_from("<Q", ptrace.fpu(pid), 464)
+        return int(features)
 
-    while True:
-        signal.pause()
+
+def _ptrace() -> str | None:
+    with _stopped_child() as pid:
+        ptrace.registers(pid)
+        ptrace.signal_mask(pid)
+        ptrace.queued_signals(pid, shared=True)
+    return None
+
+
+def _rseq() -> str | None:
+    with _stopped_child() as pid:
+        return None if ptrace.rseq(pid)[0] else "PTRACE_GET_RSEQ_CONFIGURATION is missing, or no C library uses rseq"
+
+
+def _suspend_seccomp() -> str | None:
+    with _stopped_child() as pid:
+        ptrace.set_options(pid, ptrace_abi.O_EXITKILL | ptrace_abi.O_SUSPEND_SECCOMP)
+    return None
+
+
+def _choose_pids() -> str | None:
+    if (problem := why_no_set_tid()) is not None:
+        return problem
+    from crtool.kernel.clone import clone3  # noqa: PLC0415
+
+    number = os.getpid()  # taken for certain: with the right to choose, EEXIST
+    try:
+        if clone3(0, 17, (number,)) == 0:
+            os._exit(0)
+    except FileExistsError:
+        return None
+    except PermissionError:
+        return "CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN is missing"
+    return "a taken PID was given twice"
+
+
+def _pidfd_getfd() -> str | None:
+    pidfd = process.pidfd_open(os.getpid())
+    try:
+        os.close(process.pidfd_getfd(pidfd, pidfd))
+    finally:
+        os.close(pidfd)
+    return None
+
+
+def _kcmp() -> str | None:
+    return None if process.kcmp(os.getpid(), os.getpid(), process.KCMP_VM) == 0 else "a process differs from itself"
+
+
+def _read_memory() -> str | None:
+    word = bytearray(b"crtool!!")
+    read = process.read_memory(os.getpid(), memory_address(memoryview(word)), len(word))
+    return None if read == word else "other bytes were read"
+
+
+def _pagemap_scan() -> str | None:
+    arg = bytearray(96)
+    struct.pack_into("<Q", arg, 0, 96)
+    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, mman.PAGEMAP_SCAN, arg, True)
+    except OSError as error:
+        return "before 6.7 /proc/PID/pagemap is read instead" if error.errno == errno.ENOTTY else error.strerror
+    finally:
+        os.close(fd)
+    return None
+
+
+def _map_files() -> str | None:
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        line = next(line for line in maps if "/" in line)
+    start, end = line.split()[0].split("-")
+    os.close(os.open(f"/proc/self/map_files/{int(start, 16):x}-{int(end, 16):x}", os.O_RDONLY | os.O_CLOEXEC))
+    return None
+
+
+def _set_bounds() -> str | None:
+    size = ctypes.c_uint()
+    syscall("prctl", 35, 15, ctypes.addressof(size), 0, 0)  # PR_SET_MM_MAP_SIZE
+    return None if size.value == 104 else f"struct prctl_mm_map has {size.value} bytes"
+
+
+def _guards() -> str | None:
+    size = mmap.PAGESIZE
+    anonymous = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS
+    start = syscall("mmap", 0, size, mman.PROT_READ | mman.PROT_WRITE, anonymous, -1, 0)
+    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscall("madvise", start, size, mman.MADV_GUARD_INSTALL)
+        found = pagemap.scan(fd, start, start + size)
+    finally:
+        os.close(fd)
+        syscall("munmap", start, size)
+    return None if any(kind & mman.PAGE_IS_GUARD for _, _, kind in found) else "the page map does not show guards"
+
+
+def _timer_ids() -> str | None:
+    try:
+        syscall("prctl", 77, 2, 0, 0, 0)  # PR_TIMER_CREATE_RESTORE_IDS, …_GET
+    except OSError:
+        return "before 6.15 timers are made and deleted until the ID comes"
+    return None
+
+
+def _time_namespaces() -> str | None:
+    return None if os.path.exists("/proc/self/ns/time") else "this kernel has none"
+
+
+def _seal() -> str | None:
+    try:
+        syscall("mseal", 0, 0, 0)
+    except OSError as error:
+        return "before 6.10 no mapping can be sealed" if error.errno == errno.ENOSYS else None
+    return None
+
+
+_PROBES: tuple[tuple[str, bool, str, Callable[[], str | None]], ...] = (
+    ("ptrace", True, "stop a process and read its registers, mask and signals", _ptrace),
+    ("set_tid", True, "give a process the PID it had (clone3)", _choose_pids),
+    ("pidfd_getfd", True, "borrow descriptors", _pidfd_getfd),
+    ("kcmp", True, "find out what is shared", _kcmp),
+    ("process_vm_readv", True, "copy memory", _read_memory),
+    ("map_files", True, "reach mapped files", _map_files),
+    ("PR_SET_MM_MAP", True, "give a process its executable and command line", _set_bounds),
+    ("PAGEMAP_SCAN", False, "find pages fast", _pagemap_scan),
+    ("rseq", False, "read where rseq is registered", _rseq),
+    ("suspend_seccomp", False, "save programs under seccomp", _suspend_seccomp),
+    ("guard regions", False, "save guard pages (MADV_GUARD_INSTALL)", _guards),
+    ("timer IDs", False, "give POSIX timers their IDs at once", _timer_ids),
+    ("mseal", False, "seal mappings", _seal),
+    ("time namespaces", False, "let clocks go on where they were", _time_namespaces),
+)

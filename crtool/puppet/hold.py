@@ -38,6 +38,7 @@ from crtool.procfs import stat as stat_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.puppet.code import gadgets_of
+from crtool.puppet.critical import leave_critical_section
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.puppet.space import largest_hole
 from crtool.puppet.suspension import suspend_seccomp
@@ -94,6 +95,8 @@ class HeldThread:
                 [Obstacle(tid, "", "handles its own system calls (PR_SET_SYSCALL_USER_DISPATCH)", "none: not supported")]
             )
         registers = ptrace.registers(tid)
+        rseq = ptrace.rseq(tid)
+        leave_critical_section(tid, rseq[0], registers)
         if registers.forgive_interruption():
             ptrace.set_registers(tid, registers)
         code = b""
@@ -107,7 +110,7 @@ class HeldThread:
             ptrace.fpu(tid),
             ptrace.signal_mask(tid),
             status.signal if status.kind is Stop.GROUP else 0,
-            ptrace.rseq(tid),
+            rseq,
             suspend_seccomp(tid, ptrace_abi.O_TRACESYSGOOD),
         )
 
@@ -241,6 +244,12 @@ class HeldProcess(Puppet):
     def _quiet_bits(self, thread: HeldThread) -> int:
         signal = self._quiet_signal(thread)
         return bit(signal) if signal else 0
+
+    def queued_signals(self) -> tuple[tuple[bytes, ...], ...]:
+        """What is in the queues: of the process, then of each thread."""
+        tids = list(self.threads)
+        own = tuple(ptrace.queued_signals(tid, shared=False) for tid in tids)
+        return (ptrace.queued_signals(tids[0], shared=True), *own)
 
     @property
     def caller(self) -> HeldThread:

@@ -273,13 +273,17 @@ def restore_process(
     sigaction.restore(batch, state.actions)
     sigpending.restore(batch, state.pending, timers.expire)
     main.run(batch)
+    # Before the threads' own signals: SIGALRM may have to be ignored for a moment.
+    batch = Batch()
+    itimers.restore(batch, state.itimers, alarm_pending=sigpending.is_pending(state.pending, SIGALRM))
+    if len(batch):
+        main.run(batch)
     for puppet, thread in threads.values():
         batch = Batch()
         sigpending.restore_thread(batch, thread.pending, timers.expire)
         if len(batch):
             puppet.run(batch)
     batch = Batch()
-    itimers.restore(batch, state.itimers, alarm_pending=sigpending.is_pending(state.pending, SIGALRM))
     timers.start(batch)
     prctl.restore_process(batch, state.settings.flags, here.process.flags)
     limits.restore(batch, state.settings.limits, here.process.limits, here.thread.credentials.effective)

@@ -1,0 +1,128 @@
+"""What is inside an image, for people and scripts. Only the records are decoded; of the data, what is shown is read."""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import islice
+
+from crtool.abi import mman
+from crtool.engine.results import (
+    DescriptorSummary,
+    ImageSummary,
+    MappingSummary,
+    ProcessSummary,
+)
+from crtool.engine.snapshot import MemoryRecord, ProcessRecord, Snapshot
+from crtool.image import codec
+from crtool.image.layout import Segment
+from crtool.image.reader import ImageReader
+from crtool.resources.files.inodes import DeletedRecord, InodeRecord, MemfdRecord, PathRecord
+from crtool.resources.files.pipes import PipeEndRecord
+from crtool.resources.files.regular import RegularRecord
+from crtool.resources.memory.mappings import MappingRecord
+
+__all__ = ["show"]
+
+
+def show(image: str | os.PathLike[str] | int) -> ImageSummary:
+    """Summarises *image* (a path, or a descriptor to read from).
+
+    Command lines and environments are in the saved memory; of an image that comes through a pipe they stay empty.
+
+    Raises NotFound or ImageError. The data is not verified: that is what verify is for.
+    """
+    reader = ImageReader.from_descriptor(image) if isinstance(image, int) else ImageReader.open(image)
+    with reader:
+        snapshot = codec.unpack(reader.records, Snapshot)
+        return ImageSummary(
+            format=reader.info.version,
+            cpu=reader.info.cpu,
+            kernel=snapshot.host.kernel,
+            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(snapshot.host.created)),
+            size=reader.info.file_length,
+            root=snapshot.root,
+            processes=tuple(_process(record, snapshot, reader) for record in snapshot.processes),
+            data_bytes=reader.info.data_length,
+        )
+
+
+def _process(record: ProcessRecord, snapshot: Snapshot, reader: ImageReader) -> ProcessSummary:
+    memory = snapshot.memories[record.memory] if record.memory >= 0 else None
+    inodes = snapshot.files.inodes
+    return ProcessSummary(
+        pid=record.pids[0],
+        ppid=record.ppid,
+        pgid=record.pgid,
+        sid=record.sid,
+        state="Z (zombie)" if record.zombie else "T (stopped)" if record.stop_signal else "S (saved)",
+        comm=record.comm.decode(errors="replace"),
+        exe="" if memory is None else _name(inodes[memory.exe]),
+        cmdline=() if memory is None else _strings(memory, reader, memory.bounds.arg_start, memory.bounds.arg_end),
+        threads=len(record.threads),
+        mappings=() if memory is None else tuple(_mappings(memory, inodes)),
+        memory_bytes=0 if memory is None else sum(extent.length for extent in memory.extents),
+        descriptors=tuple(_descriptors(record, snapshot)),
+        environment=() if memory is None else _strings(memory, reader, memory.bounds.env_start, memory.bounds.env_end),
+    )
+
+
+def _strings(memory: MemoryRecord, reader: ImageReader, start: int, end: int) -> tuple[str, ...]:
+    """The NUL-terminated strings from address *start* to *end* of the saved memory; none if they are not all there."""
+    raw = b"" if reader.is_stream else _saved(memory, reader, start, end)
+    return tuple(part.decode(errors="replace") for part in raw.removesuffix(b"\0").split(b"\0")) if raw else ()
+
+
+def _saved(memory: MemoryRecord, reader: ImageReader, start: int, end: int) -> bytes:
+    offset = memory.data
+    for extent in memory.extents:
+        if extent.start <= start and end <= extent.start + extent.length:
+            segment = Segment(offset + start - extent.start, end - start)
+            return os.pread(reader.fileno(), segment.length, reader.file_offset(segment))
+        offset += extent.length
+    return b""
+
+
+def _mappings(memory: MemoryRecord, inodes: tuple[InodeRecord, ...]) -> Iterator[MappingSummary]:
+    starts = [extent.start for extent in memory.extents]
+    for mapping in memory.mappings:
+        saved = 0
+        first = max(bisect_right(starts, mapping.start) - 1, 0)
+        for extent in islice(memory.extents, first, None):
+            if extent.start >= mapping.end:
+                break
+            saved += max(0, min(mapping.end, extent.start + extent.length) - max(mapping.start, extent.start))
+        name = _name(inodes[mapping.inode]) if mapping.inode >= 0 else mapping.name.decode(errors="replace")
+        yield MappingSummary(mapping.start, mapping.end, _permissions(mapping), name, saved)
+
+
+def _permissions(mapping: MappingRecord) -> str:
+    letters = (("r", mman.PROT_READ), ("w", mman.PROT_WRITE), ("x", mman.PROT_EXEC))
+    return "".join(letter if mapping.protection & bit else "-" for letter, bit in letters) + "ps"[mapping.shared]
+
+
+def _name(record: InodeRecord) -> str:
+    if isinstance(record, PathRecord):
+        return record.path.decode(errors="replace")
+    if isinstance(record, DeletedRecord):
+        return record.path.decode(errors="replace") + " (deleted)"
+    if isinstance(record, MemfdRecord):
+        return f"memfd:{record.name.decode(errors='replace')}"
+    return "shared memory"
+
+
+def _descriptors(record: ProcessRecord, snapshot: Snapshot) -> Iterator[DescriptorSummary]:
+    if not record.threads:
+        return
+    for descriptor in snapshot.files.tables[record.threads[0].files].descriptors:
+        description = snapshot.files.descriptions[descriptor.description]
+        kind = type(description).__name__.removesuffix("Record").lower()
+        detail = ""
+        if isinstance(description, RegularRecord):
+            kind, detail = "file", f"{_name(snapshot.files.inodes[description.inode])} at {description.position}"
+        elif isinstance(description, PipeEndRecord):
+            end = {os.O_RDONLY: "reading", os.O_WRONLY: "writing"}.get(description.flags & os.O_ACCMODE, "both")
+            kind, detail = "pipe", f"{end} end of pipe {description.pipe}"
+        yield DescriptorSummary(descriptor.fd, kind, detail)
