@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -62,6 +63,12 @@ def test_a_new_pid_namespace_with_its_proc():
     assert "1" == found.stdout.split()[0]
     assert int(found.stdout.split()[1]) <= 3  # sh, ls, grep
     assert os.path.exists(f"/proc/{os.getpid()}")  # here it is the old one
+
+
+def test_pids_of_ones_own_in_nested_namespaces():
+    inner = (PYTHON, "-m", "crtool", "eclone", "--pids", "77", "--", "sh", "-c", "echo $$; test -d /proc/77")
+
+    assert "77\n" == crtool("--newuser", "--newpid", "--newns", "--", *inner).stdout
 
 
 def test_a_new_pid_namespace_without_mounts():
@@ -133,6 +140,26 @@ def test_a_signal_during_the_birth_is_not_lost():
         time.sleep(delay)
         process.terminate()
         assert -signal.SIGTERM == process.wait(20)
+
+
+@pytest.mark.parametrize("options", [(), ("--newpid",)])
+def test_a_key_of_the_terminal_reaches_it_once(options):
+    script = "n=0; trap 'n=$((n+1))' INT; echo ready; sleep 0.7; sleep 0.7; echo got $n; exit 5"
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(PYTHON, [PYTHON, "-m", "crtool", "eclone", *options, "--", "sh", "-c", script])
+    said = b""
+    try:
+        while b"ready" not in said:
+            said += os.read(master, 1000)
+        os.write(master, b"\x03")
+        while True:
+            said += os.read(master, 1000)
+    except OSError:
+        pass  # EIO: nobody has the terminal any more
+    assert 5 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert b"got 1" in said
+    os.close(master)
 
 
 def test_the_signals_of_the_command_are_as_they_were():
