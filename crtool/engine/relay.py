@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import termios
 import threading
 import tty
 from contextlib import suppress
@@ -34,7 +35,7 @@ class Relay:
 
     def start(self) -> None:
         """Makes the caller's terminal pass everything, and begins."""
-        tty.setraw(self.fd)
+        tty.setraw(self.fd, termios.TCSANOW)  # what has been typed already is for the program
         self.resize()
         self._thread.start()
 
