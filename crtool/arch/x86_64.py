@@ -38,7 +38,8 @@ PAGE_SIZE = 4096
 TASK_SIZE = 0x7FFF_FFFF_F000  # the end of user addresses with 4-level page tables
 
 _FIELDS = (
-    "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss fs_base gs_base ds es fs gs"
+    "r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax rip cs eflags rsp ss "
+    "fs_base gs_base ds es fs gs"
 ).split()
 _STRUCT = struct.Struct(f"<{len(_FIELDS)}Q")
 _U64 = 0xFFFF_FFFF_FFFF_FFFF

@@ -69,5 +69,5 @@ def lines(report: CheckReport, pid: int | None) -> list[str]:
     found += [f"warning: {printable(warning)}" for warning in report.warnings]
     what = "checkpoints are" if pid is None else f"a checkpoint of PID {pid} is"
     answer = ("possible", "possible, with warnings", "impossible")[verdict(report)]
-    about = "" if report.estimated_size is None else f"; the image will have about {size(report.estimated_size)}"
+    about = f"; the image will have about {size(report.estimated_size)}" if report.estimated_size else ""
     return [*found, f"{what} {answer}{about}"]

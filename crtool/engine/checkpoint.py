@@ -43,8 +43,8 @@ def checkpoint(
     is refused without *force*. *leave* says what becomes of the tree once the image is safe. *timeout*: seconds
     after which the tree is let go rather than held any longer.
 
-    Raises TargetError, ObstacleError (with all obstacles), EnvironmentDiffers (no room, no folder), TimeoutExpired; after any
-    of them the tree is as it was.
+    Raises TargetError, ObstacleError (with all obstacles), EnvironmentDiffers (no room, no folder), TimeoutExpired;
+    after any of them the tree is as it was.
     """
     clock = Clock()
     deadline = deadline_in(timeout)
@@ -80,7 +80,7 @@ def checkpoint(
         frozen_seconds=frozen.seconds,
         wall_seconds=clock.wall,
         left=leave,
-        warnings=tuple([*report.warnings, *collector.inodes.warnings]),
+        warnings=(*report.warnings, *collector.inodes.warnings),
         stages=clock.seconds,
     )
 

@@ -166,7 +166,9 @@ class Collector:
         )
 
     def _run_in_peace(self, held: HeldProcess, batch: Batch) -> None:
-        """Runs *batch* until no signal has arrived meanwhile: a timer that expires then would be seen twice, or never."""
+        """Runs *batch* until no signal has arrived meanwhile: a timer that expires then would be seen twice, or
+        never.
+        """
         has_timers = bool(read(held.door, "timers"))
         for _ in range(_READS):
             before = held.queued_signals() if has_timers else ()

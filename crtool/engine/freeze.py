@@ -173,7 +173,7 @@ def _why_not_stopped(pid: int, tid: int) -> TargetError | None:
     numbers = {str(cpu.NUMBERS[name]).encode(): name for name in ("vfork", "clone", "clone3")}
     if state == "D" and call and call[0] in numbers:
         return TargetError(
-            f"PID {pid} is in the middle of vfork: the kernel does not let it be stopped until its child execs or exits",
+            f"PID {pid} is in the middle of vfork: the kernel lets nobody stop it until its child execs or exits",
             "try again when the child has gone on",
         )
     if state == "D":

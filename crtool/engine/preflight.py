@@ -57,7 +57,8 @@ def _judge_target(pid: int) -> None:
     if status.tgid != pid:
         raise TargetError(f"{pid} is a thread of PID {status.tgid}", f"name the process: {status.tgid}")
     if status.kthread:
-        raise TargetError(f"PID {pid} is a kernel thread ({status.name.decode(errors='replace')})", "only programs can be checkpointed")
+        name = status.name.decode(errors="replace")
+        raise TargetError(f"PID {pid} is a kernel thread ({name})", "only programs can be checkpointed")
     if _has_ended(status):
         raise TargetError(f"PID {pid} has ended and is a zombie", f"its parent, PID {status.ppid}, has to wait for it")
     line = os.getpid()

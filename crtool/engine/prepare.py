@@ -1,7 +1,8 @@
-"""Preparing a restart in crtool itself: descriptors for everything that the puppets will need, at numbers above the image's.
+"""Preparing a restart in crtool itself: descriptors for everything that the puppets will need, at numbers above the
+image's.
 
-Open file descriptions are made here, once each; every process inherits them at birth under the same number, and what was
-shared is shared again because the description is the same.
+Open file descriptions are made here, once each; every process inherits them at birth under the same number, and what
+was shared is shared again because the description is the same.
 """
 
 from __future__ import annotations
@@ -114,9 +115,10 @@ class Prepared:
         """Indices of files that the program can read: those must not have changed behind its back."""
         found = set()
         for description in self.snapshot.files.descriptions:
-            if isinstance(description, regular.RegularRecord):
-                if not description.flags & os.O_PATH and description.flags & os.O_ACCMODE != os.O_WRONLY:
-                    found.add(description.inode)
+            if not isinstance(description, regular.RegularRecord) or description.flags & os.O_PATH:
+                continue
+            if description.flags & os.O_ACCMODE != os.O_WRONLY:
+                found.add(description.inode)
         for memory in self.snapshot.memories:
             found.update(mapping.inode for mapping in memory.mappings)
         return found
@@ -166,20 +168,24 @@ class Prepared:
         return self._descriptions[index]
 
     def first_time(self, index: int) -> bool:
-        """Whether nobody has asked this about open file description *index* before: what is done to it, is done once."""
+        """Whether nobody has asked this about open file description *index* before: what is done to it, is done
+        once.
+        """
         new = index not in self._completed
         self._completed.add(index)
         return new
 
     def opened(self, inode: int, flags: int) -> int:
-        """The descriptor, here and in every puppet, of inode *inode* opened with *flags*. To be asked before the births."""
+        """The descriptor, here and in every puppet, of inode *inode* opened with *flags*. To be asked before the
+        births.
+        """
         key = (inode, flags)
         if key not in self._opened:
             try:
                 fd = os.open(self._path(inode), flags | os.O_CLOEXEC)
             except OSError as error:
                 raise EnvironmentDiffers(
-                    f"{self._shown(inode)} cannot be opened: {error.strerror}", "put the file back, with the rights it had"
+                    f"{self._shown(inode)} cannot be opened: {error.strerror}", "put the file back, with its rights"
                 ) from None
             self._opened[key] = self._keep(fd)
         return self._opened[key]

@@ -53,7 +53,9 @@ class Rebuilder:
     # -- FILES ---------------------------------------------------------------------------------------
 
     def files(self, *, own_table: bool, own_view: bool) -> None:
-        """Puts descriptors in place and takes up root, folder and umask; what another process did already is left out."""
+        """Puts descriptors in place and takes up root, folder and umask; what another process did already is left
+        out.
+        """
         first = self.record.threads[0]
         batch = Batch()
         if own_table:
@@ -67,9 +69,10 @@ class Rebuilder:
         """Adds the entries of the epoll instances whose descriptors are in this table."""
         for descriptor in self._snapshot.files.tables[thread.files].descriptors:
             record = self._snapshot.files.descriptions[descriptor.description]
-            if isinstance(record, epoll.EpollRecord) and record.owner == self.record.pids[0]:
-                if self.prepared.first_time(descriptor.description):
-                    epoll.add_entries(batch, record, descriptor.fd)
+            if not isinstance(record, epoll.EpollRecord) or record.owner != self.record.pids[0]:
+                continue
+            if self.prepared.first_time(descriptor.description):
+                epoll.add_entries(batch, record, descriptor.fd)
 
     def _table(self, batch: Batch, thread: ThreadRecord) -> None:
         record = self._snapshot.files.tables[thread.files]

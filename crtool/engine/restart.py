@@ -48,7 +48,8 @@ def restart(
     Waits for the root's end, forwarding signals to it, unless *detach*. *pidfile* gets the root's PID once everything
     runs.
 
-    Raises NotFound, ImageError (before a process is born), EnvironmentDiffers; after any of them nothing is left behind.
+    Raises NotFound, ImageError (before a process is born), EnvironmentDiffers; after any of them nothing is left
+    behind.
     """
     clock = Clock()
     reader = ImageReader.from_descriptor(image) if isinstance(image, int) else ImageReader.open(image)
@@ -56,7 +57,7 @@ def restart(
         with clock.stage(Stage.READ):
             snapshot = codec.unpack(reader.records, Snapshot)
             if not reader.is_stream:
-                reader.verify(None if progress is None else lambda done, all: progress(Progress("verifying", done, all)))
+                reader.verify(None if progress is None else lambda n, total: progress(Progress("verifying", n, total)))
         with Prepared(snapshot, reader) as prepared:
             with clock.stage(Stage.PREPARE):
                 _judge_cpu(snapshot)
@@ -105,7 +106,8 @@ def _judge_cpu(snapshot: Snapshot) -> None:
     here = xfeatures()
     if missing := snapshot.host.xfeatures & ~here:
         raise EnvironmentDiffers(
-            f"this CPU lacks registers that the image has (XSAVE features {missing:#x})", "restart it on a CPU that has them"
+            f"this CPU lacks registers that the image has (XSAVE features {missing:#x})",
+            "restart it on a CPU that has them",
         )
 
 
@@ -114,7 +116,7 @@ def _judge_terminal(snapshot: Snapshot, *, detach: bool) -> None:
     record = snapshot.files.terminal
     if detach and record is not None and record.session:
         raise EnvironmentDiffers(
-            f"the image wants a terminal in the place of {record.name.decode(errors='replace')}, for as long as it runs",
+            f"the image wants a terminal in the place of {record.name.decode(errors='replace')}, as long as it runs",
             "restart it without --detach",
         )
 

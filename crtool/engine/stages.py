@@ -22,12 +22,13 @@ class Stage(Enum):
     finds nobody new: who is stopped cannot fork. The target stands still from the first stop on."""
 
     COLLECT = "collect"
-    """Checkpoint. What the kernel keeps of each process becomes records: by ptrace and /proc where crtool can ask itself, by
+    """Checkpoint. What the kernel keeps of each process becomes records: by ptrace and /proc where crtool can ask
+    itself, by
     one batch per process and one per thread where only the task can. Afterwards all tasks are at home again."""
 
     MEMORY = "memory"
-    """Checkpoint. The records are written, all of them, and then the data that they speak of, in the same order: contents
-    of deleted files and shared memory first, since a restart needs them first, then pages by process."""
+    """Checkpoint. The records are written, all of them, and then the data that they speak of, in the same order:
+    contents of deleted files and shared memory first, since a restart needs them first, then pages by process."""
 
     COMMIT = "commit"
     """Checkpoint. The image is synced and gets its name. Only behind this may a target be killed."""
@@ -41,23 +42,25 @@ class Stage(Enum):
     verified as it comes, which is before anybody is released."""
 
     PREPARE = "prepare"
-    """Restart. Whatever the image needs of this machine is compared with what is here. Open file descriptions are made, once
-    each, in crtool itself, at numbers above all of the image, for the births to inherit."""
+    """Restart. Whatever the image needs of this machine is compared with what is here. Open file descriptions are
+    made, once each, in crtool itself, at numbers above all of the image, for the births to inherit."""
 
     BIRTHS = "births"
     """Restart. The forest grows as planned: every process is born by its own parent, with its own PID; sessions are
     made before groups; ghosts and placeholders have died at the end."""
 
     FILES = "files"
-    """Restart. Each process puts the descriptions it inherited where they belong, and takes up its root, folder and umask."""
+    """Restart. Each process puts the descriptions it inherited where they belong, and takes up its root, folder and
+    umask.
+    """
 
     SPACE = "space"
     """Restart. Each process maps its memory and fills it from the image, by itself. Then its threads are born, which
     needs no memory, but would have had to be taken along."""
 
     STATE = "state"
-    """Restart. Each thread, then each process, takes up what belongs to it: signals, timers, limits. Last come those that
-    take rights away: credentials, no_new_privs, seccomp. Zombies die here, when nothing can be sent to anybody."""
+    """Restart. Each thread, then each process, takes up what belongs to it: signals, timers, limits. Last come those
+    that take rights away: credentials, no_new_privs, seccomp. Zombies die here, when nothing can be sent to anybody."""
 
     RELEASE = "release"
     """Restart. Scratch mappings go, registers come, everybody is detached. From here on the program runs."""

@@ -21,7 +21,6 @@ This module is data only: it makes no system call and knows no CPU.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Union
 
 __all__ = ["Argument", "Batch", "Buffer", "Call"]
 
@@ -36,7 +35,7 @@ class Buffer:
 
     __slots__ = ("_content", "pointers", "size")
 
-    def __init__(self, size: int, content: bytes = b"", pointers: dict[int, "Buffer"] | None = None) -> None:
+    def __init__(self, size: int, content: bytes = b"", pointers: dict[int, Buffer] | None = None) -> None:
         if len(content) > size:
             raise ValueError(f"{len(content)} bytes do not fit into a buffer of {size}")
         self.size = size
@@ -61,7 +60,7 @@ class Call:
 
     __slots__ = ("_result", "args", "label", "must", "name")
 
-    def __init__(self, name: str, args: tuple["Argument", ...], must: bool, label: str) -> None:
+    def __init__(self, name: str, args: tuple[Argument, ...], must: bool, label: str) -> None:
         self.name = name
         self.args = args
         self.must = must
@@ -106,7 +105,7 @@ class Call:
         return f"<Call {self.name} {self.label} = {outcome}>"
 
 
-Argument = Union[int, bytes, Buffer, Call]
+Argument = int | bytes | Buffer | Call
 
 
 class Batch:

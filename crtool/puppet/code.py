@@ -13,7 +13,8 @@ __all__ = ["gadgets_of"]
 
 _MAX_CODE = 64 << 20  # bytes of one mapping that are looked at
 
-# Where the gadgets lie in a mapped file: (device, inode, file offset, size) → (call, sigreturn) relative to the mapping.
+# Where the gadgets lie in a mapped file: (device, inode, file offset, size) → (call, sigreturn) relative to the
+# mapping.
 _known: dict[tuple[int, int, int, int, int], cpu.Gadgets | None] = {}
 
 

@@ -92,7 +92,7 @@ class HeldThread:
                 raise InternalError(f"PID {tid}: unexpected stop ({status.kind.value})")
         if ptrace.user_dispatch(tid):
             raise ObstacleError(
-                [Obstacle(tid, "", "handles its own system calls (PR_SET_SYSCALL_USER_DISPATCH)", "none: not supported")]
+                [Obstacle(tid, "", "handles its own system calls (PR_SET_SYSCALL_USER_DISPATCH)", "there is none")]
             )
         registers = ptrace.registers(tid)
         rseq = ptrace.rseq(tid)
@@ -119,7 +119,9 @@ class HeldProcess(Puppet):
     """A process all of whose threads crtool holds. As a context manager it lets them go at the end."""
 
     def __init__(self, pid: int, threads: Sequence[HeldThread], caught: int, parent: int = 0) -> None:
-        """*threads*: all of them, stopped; *caught*: the set of signals that have a handler (SigCgt); *parent*: its parent."""
+        """*threads*: all of them, stopped; *caught*: the set of signals that have a handler (SigCgt); *parent*: its
+        parent.
+        """
         self.pid = pid
         self.parent = parent
         self.threads = {thread.tid: thread for thread in threads}
@@ -372,7 +374,8 @@ class HeldProcess(Puppet):
 
 
 def await_group_stop(tids: Sequence[int]) -> None:
-    """Waits until the tasks, just detached, stand still again: each wakes up for a moment to take its place in the stop.
+    """Waits until the tasks, just detached, stand still again: each wakes up for a moment to take its place in the
+    stop.
 
     Not for ever: somebody may have sent SIGCONT meanwhile.
     """

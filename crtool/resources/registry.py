@@ -20,6 +20,7 @@ from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldProcess, HeldThread
 from crtool.puppet.puppet import Puppet
+from crtool.resources import altstack as alternate_stack
 from crtool.resources import (
     cgroups,
     coredump,
@@ -39,7 +40,6 @@ from crtool.resources import (
     sigpending,
     subreaper,
 )
-from crtool.resources import altstack as alternate_stack
 from crtool.resources import cleartid as clear_tid_word
 from crtool.resources.altstack import AltstackRecord
 from crtool.resources.cgroups import CgroupsRecord

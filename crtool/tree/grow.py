@@ -118,8 +118,8 @@ def _end(puppet: Newborn) -> None:
 def kill_all(puppets: dict[int, Newborn]) -> None:
     """Ends everything that was born and waits for it, so that no zombie is left.
 
-    To be called by a child subreaper: who is adopted when its parent dies is waited for twice, by its tracer and then as
-    a child.
+    To be called by a child subreaper: who is adopted when its parent dies is waited for twice, by its tracer and then
+    as a child.
     """
     tids: list[int] = []
     for pid in puppets:

@@ -120,7 +120,8 @@ class _Search:
         if comparable and session != OUTSIDE and not self._someone_above_in(pid, session):
             ways.append("above")
         if table.leads(pid) and pid not in self._born:
-            # A session with a living leader rather keeps it where it is now; one that two want has room for one of them.
+            # A session with a living leader rather keeps it where it is now; one that two want has room for one of
+            # them.
             first = session in table.members or session in self._contested
             ways.insert(0 if first else len(ways), "born")
         return ways

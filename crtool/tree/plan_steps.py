@@ -24,7 +24,9 @@ class Kind(enum.Enum):
     """A dead leader of a session or group that still has members: it bears the number until all have joined."""
 
     PLACEHOLDER = "placeholder"
-    """It dies so that its child is adopted by the right ancestor, or keeps a group in being; its number means nothing."""
+    """It dies so that its child is adopted by the right ancestor, or keeps a group in being; its number means
+    nothing.
+    """
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class Dies:
 
 @dataclass(frozen=True)
 class Reaps:
-    """*parent* calls wait4(*pid*, __WALL): the exit signal is 0, so no SIGCHLD was sent and a plain wait would not see it.
+    """*parent* calls wait4(*pid*, __WALL): the exit signal is 0, so no SIGCHLD was sent and a plain wait would not see
+    it.
 
     A tracer has to wait for the death itself before the parent can.
     """

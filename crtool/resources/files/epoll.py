@@ -1,15 +1,15 @@
 """epoll(7).
 
-The kernel keeps in an epoll instance, for each file that was added, the descriptor by which it was added, the events, and 64
-bits of the user; and which of them are ready.
+The kernel keeps in an epoll instance, for each file that was added, the descriptor by which it was added, the events,
+and 64 bits of the user; and which of them are ready.
 
 We read the entries from /proc/PID/fdinfo.
 
-We rebuild the instance by epoll_create1(2), and its entries by epoll_ctl(2), made by the process in whose table we found
-them, when all its descriptors are there. What is ready then, is found out by the kernel itself.
+We rebuild the instance by epoll_create1(2), and its entries by epoll_ctl(2), made by the process in whose table we
+found them, when all its descriptors are there. What is ready then, is found out by the kernel itself.
 
-Refused: an entry whose descriptor has been closed or is another file by now, while the file lives on elsewhere. Lost: an
-edge-triggered entry that is ready reports once more.
+Refused: an entry whose descriptor has been closed or is another file by now, while the file lives on elsewhere. Lost:
+an edge-triggered entry that is ready reports once more.
 """
 
 from __future__ import annotations

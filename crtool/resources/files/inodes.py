@@ -7,8 +7,8 @@ We look at a descriptor borrowed from the process (or opened through /proc/PID/m
 /proc shows, and SEEK_DATA for the parts that are not holes.
 
 We rebuild a named file by opening its path, after comparing what it is now with what it was; a deleted one as a new
-file that is filled, under its old name if that is free, and deleted again; shared memory as new shared memory. Each is made
-once, so that all who shared it share it again.
+file that is filled, under its old name if that is free, and deleted again; shared memory as new shared memory. Each is
+made once, so that all who shared it share it again.
 
 Refused: contents on which a hard link with an unknown name still hangs come along as a copy, with a warning. Extended
 attributes of deleted files are lost.
@@ -231,7 +231,9 @@ def changes(record: PathRecord) -> tuple[str | None, str | None]:
 
 
 def make(record: InodeRecord, fill: Callable[[int, ContentRecord], None]) -> int:
-    """A new descriptor for what had no name: the deleted file or shared memory, filled by *fill*. Not for PathRecord."""
+    """A new descriptor for what had no name: the deleted file or shared memory, filled by *fill*. Not for
+    PathRecord.
+    """
     if isinstance(record, SharedMemoryRecord):
         fd = memfd.shared_anonymous(max(record.content.size, 4096))
         fill(fd, record.content)
@@ -260,7 +262,8 @@ def _make_deleted(record: DeletedRecord, fill: Callable[[int, ContentRecord], No
     if _UNNAMED.fullmatch(os.path.basename(record.path)):
         with suppress(OSError):  # a file system without O_TMPFILE: it cannot be linked then, but is there
             return _filled(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600), record, fill)
-    for path in (os.path.join(folder, os.path.basename(record.path)), os.path.join(folder, b".crtool-%d" % os.getpid())):
+    for candidate in (os.path.basename(record.path), b".crtool-%d" % os.getpid()):
+        path = os.path.join(folder, candidate)
         try:
             if kind == stat.S_IFDIR:
                 os.mkdir(path, 0o700)

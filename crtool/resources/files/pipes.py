@@ -1,7 +1,7 @@
 """Pipes and FIFOs.
 
-The kernel keeps a ring of buffers, its size, and how many readers and writers have it open; each end that is open is an open
-file description with flags of its own. A write in packet mode (O_DIRECT) is one packet.
+The kernel keeps a ring of buffers, its size, and how many readers and writers have it open; each end that is open is
+an open file description with flags of its own. A write in packet mode (O_DIRECT) is one packet.
 
 We copy what is unread with tee(2), which takes nothing away, through a reading end that we open ourselves, and ask for
 the size (F_GETPIPE_SZ).

@@ -1,7 +1,8 @@
 """File tables: which descriptor stands for which open file description.
 
 The kernel keeps a table for each process, or one for several with CLONE_FILES; in it, each descriptor refers to an
-open file description, which other descriptors, also of other processes, may refer to as well, and has the flag FD_CLOEXEC.
+open file description, which other descriptors, also of other processes, may refer to as well, and has the flag
+FD_CLOEXEC.
 
 We list /proc/PID/fd, read fdinfo, and find equal descriptions by kcmp(2), since nothing else tells two opens of one
 file apart (:class:`crtool.kernel.process.Identities`).

@@ -6,8 +6,8 @@ moves the end of the heap.
 We read /proc/PID/stat (fields 26–28 and 45–51 of proc_pid_stat(5)), /proc/PID/auxv, and ask the task for its brk.
 
 We rebuild them all at once by prctl(PR_SET_MM, PR_SET_MM_MAP), which unlike the other PR_SET_MM calls does not need
-CAP_SYS_RESOURCE, when the mappings are there; the link to the executable is part of it, and answers EBUSY while anything
-of the old one is mapped.
+CAP_SYS_RESOURCE, when the mappings are there; the link to the executable is part of it, and answers EBUSY while
+anything of the old one is mapped.
 
 Nothing is lost.
 """

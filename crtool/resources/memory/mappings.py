@@ -102,7 +102,8 @@ def obstacles(pid: int, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]
                 found.append(Obstacle(pid, where, cause, remedy))
                 break
         if mapping.name.startswith((b"/secretmem", b"secretmem:")) or mapping.name == b"/secretmem":
-            found.append(Obstacle(pid, f"mapping {mapping.start:x}", "is secret memory, which nobody may read", "unmap it first"))
+            cause = "is secret memory, which nobody may read"
+            found.append(Obstacle(pid, f"mapping {mapping.start:x}", cause, "unmap it first"))
     return found
 
 
@@ -194,7 +195,8 @@ def finish(batch: Batch, record: MappingRecord, guards: Sequence[GuardRecord], *
     for advice in record.advice:
         batch.call("madvise", start, size, advice, label=label)
     if record.name:
-        batch.call("prctl", _PR_SET_VMA, _PR_SET_VMA_ANON_NAME, start, size, record.name + b"\0", must=False, label=label)
+        name = record.name + b"\0"
+        batch.call("prctl", _PR_SET_VMA, _PR_SET_VMA_ANON_NAME, start, size, name, must=False, label=label)
     if record.key:
         batch.call("pkey_mprotect", start, size, record.protection, record.key, label=label)
     elif writable and record.protection | mman.PROT_READ | mman.PROT_WRITE != record.protection:

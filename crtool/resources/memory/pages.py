@@ -6,8 +6,8 @@ but pages that a private mapping has copied on a write do.
 We ask PAGEMAP_SCAN which pages are present or swapped out and not a file's, and copy them by process_vm_readv(2), or
 where the program itself may not read, through /proc/PID/mem.
 
-We rebuild them by preadv(2) from the image, made by the puppet itself: pages of one address space lie in the image in the
-order of their addresses. From a pipe, crtool reads and writes them into the puppet.
+We rebuild them by preadv(2) from the image, made by the puppet itself: pages of one address space lie in the image in
+the order of their addresses. From a pipe, crtool reads and writes them into the puppet.
 
 Untouched pages and the kernel's zero page are not stored. Nothing is lost.
 """

@@ -5,8 +5,8 @@ The kernel maps into every process a small library, the vDSO, and pages of clock
 
 We read their places from /proc/PID/maps and the vDSO's bytes from memory.
 
-We rebuild them by moving those of the newborn, all with the same distances, with mremap(2). When this kernel's vDSO is another
-build, the old one comes back as plain memory, and each of its functions is overwritten with a jump to the
+We rebuild them by moving those of the newborn, all with the same distances, with mremap(2). When this kernel's vDSO is
+another build, the old one comes back as plain memory, and each of its functions is overwritten with a jump to the
 function of the same name in the new one, which stays where no mapping of the program is.
 
 Refused: a vDSO whose functions cannot be found by name in the new one.

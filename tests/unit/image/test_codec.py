@@ -26,7 +26,7 @@ class Kind(enum.IntEnum):
     FILE = 2
 
 
-class Clock(str, enum.Enum):  # noqa: UP042 - StrEnum is newer than Python 3.10
+class Clock(str, enum.Enum):
     REALTIME = "realtime"
     MONOTONIC = "monotonic"
 

@@ -236,9 +236,8 @@ def test_any_fields_in_a_header_give_an_image_error(data: st.DataObject, piped: 
         page = resealed(page, offset, data.draw(st.binary(min_size=1, max_size=8)))
     fd = piped(page + data.draw(st.binary(max_size=200)))
     try:
-        with pytest.raises(ImageError) as caught:
-            with ImageReader.from_descriptor(fd) as reader:
-                reader.finish()
+        with pytest.raises(ImageError) as caught, ImageReader.from_descriptor(fd) as reader:
+            reader.finish()
     finally:
         os.close(fd)
 

@@ -96,7 +96,7 @@ class Kernel:
     def setpgid(self, caller: int, pid: int, pgid: int) -> None:
         own = self.living(caller)
         process = self.processes.get(pid)
-        if process is None or (pid != caller and process.parent != caller):
+        if process is None or (caller not in (pid, process.parent)):
             raise _refuse(errno.ESRCH, f"{pid} is neither {caller} nor its child")
         if process.sid != own.sid or process.sid == pid:
             raise _refuse(errno.EPERM, f"{pid} is in another session, or leads its own")

@@ -18,7 +18,7 @@ SCENES = {
     "a child from before setsid stays behind": "r fork a, a fork b, a setsid",
     "setsid is refused to the leader of a group": "r fork a, a setpgid a a, a setsid",
     "setsid is refused to a session leader": "r fork a, a setsid, a setsid",
-    "setsid is refused while a group has the number": "r fork a, r fork b, a setpgid a a, b setpgid b a, a setpgid a r, a setsid",
+    "setsid is refused while a group has the number": "r fork a, r fork b, a setpgid a a, b setpgid b a, a setpgid a r, a setsid",  # noqa: E501
     "setsid is granted again when the group has ended": "r fork a, a setpgid a a, a setpgid a r, a setsid",
     "no group across sessions": "r fork a, r fork b, a setsid, b setpgid b a",
     "no group that nobody is in": "r fork a, r fork b, b setpgid b a",
@@ -27,13 +27,13 @@ SCENES = {
     "a parent moves no child of another session": "r fork a, a setsid, a fork b, r setpgid a a",
     "a grandparent moves nobody": "r fork a, a fork b, r setpgid b b",
     "a zombie's group can be joined": "r fork a, r fork b, a setpgid a a, a exit, b setpgid b a",
-    "a group outlives its leader": "r fork a, r fork b, r fork c, a setpgid a a, b setpgid b a, a exit, r wait a, c setpgid c a",
+    "a group outlives its leader": "r fork a, r fork b, r fork c, a setpgid a a, b setpgid b a, a exit, r wait a, c setpgid c a",  # noqa: E501
     "a group ends with its last member": "r fork a, r fork b, a setpgid a a, a exit, r wait a, b setpgid b a",
     "a session outlives its leader": "r fork a, a setsid, a fork b, a exit, r wait a, b fork c",
     "an orphan goes to the init": "r fork a, a fork b, b fork c, b exit",
     "an orphan goes to the nearest subreaper": "r subreaper 1, r fork a, a subreaper 1, a fork b, b fork c, b exit",
     "a subreaper above is passed on to": "r subreaper 1, r fork a, a fork b, b fork c, b exit",
-    "a subreaper that stepped down is passed over": "r subreaper 1, r fork a, a subreaper 1, a fork b, b fork c, a subreaper 0, b exit",
+    "a subreaper that stepped down is passed over": "r subreaper 1, r fork a, a subreaper 1, a fork b, b fork c, a subreaper 0, b exit",  # noqa: E501
     "a late subreaper adopts too": "r fork a, a fork b, b fork c, a subreaper 1, b exit",
     "nobody inherits being a subreaper": "r subreaper 1, r fork a, a fork b, b fork c, b exit, a exit",
     "zombies are adopted": "r subreaper 1, r fork a, a fork b, b exit, a exit",
@@ -43,9 +43,9 @@ SCENES = {
     "an adopted child has SIGCHLD": "r subreaper 1, r fork a, a quiet b, a exit",
     "the end of a quiet child is waited for with __WALL": "r quiet a, a exit, r wait a",
     "leaders can swap groups while somebody holds one": (
-        "r fork a, r fork b, r fork c, a setpgid a a, b setpgid b b, c setpgid c a, a setpgid a b, b setpgid b a, c exit, r wait c"
+        "r fork a, r fork b, r fork c, a setpgid a a, b setpgid b b, c setpgid c a, a setpgid a b, b setpgid b a, c exit, r wait c"  # noqa: E501
     ),
-    "leaders cannot swap groups alone": "r fork a, r fork b, a setpgid a a, b setpgid b b, a setpgid a b, b setpgid b a",
+    "leaders cannot swap groups alone": "r fork a, r fork b, a setpgid a a, b setpgid b b, a setpgid a b, b setpgid b a",  # noqa: E501
 }
 
 _CAST = "rabc"

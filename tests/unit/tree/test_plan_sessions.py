@@ -100,7 +100,9 @@ def test_two_leaders_with_a_child_in_each_others_session() -> None:
 
 
 def test_a_wrong_choice_is_taken_back_across_sessions() -> None:
-    """103 would rather be above the ghost, as nobody else is; but it comes below 102, which is in the ghost's session."""
+    """103 would rather be above the ghost, as nobody else is; but it comes below 102, which is in the ghost's
+    session.
+    """
     forest = _forest((101, 100, 101), (102, 100, _GHOST), (103, 101, 103), (104, 102, 101), (105, 103, _GHOST))
 
     assert _GHOST not in _answers(forest)[0].born.values()
