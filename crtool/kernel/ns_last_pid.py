@@ -28,7 +28,7 @@ __all__ = ["bear", "is_taken", "reason_against"]
 
 PATH = "/proc/sys/kernel/ns_last_pid"
 _PATIENCE = 10.0  # seconds of trying against a noisy neighbour; one try takes well under a millisecond
-_PASSING = 1.0  # seconds that a short command may live, on a busy machine
+_PASSING = 3.0  # seconds that a short command may live, on a busy machine
 _IMPOSSIBLE = {
     CLONE_FILES: "CLONE_FILES: the gate that the child waits at would be closed for both",
     CLONE_VFORK: "CLONE_VFORK: the caller would wait for a child that waits for it",
