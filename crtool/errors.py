@@ -22,7 +22,8 @@ from __future__ import annotations
 import errno as errno_module
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from crtool.record import dataclass
 
 __all__ = [
     "CrtoolError",

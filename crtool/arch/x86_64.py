@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 
 from crtool.abi.syscalls_x86_64 import NUMBERS
+from crtool.record import dataclass
 
 __all__ = [
     "AUDIT_ARCH",

@@ -143,7 +143,7 @@ def _destination(output: str | None, folder: str | None, *, as_object: bool) -> 
 def closing_line(result: CheckpointResult) -> str:
     """What happened: what is saved, what became of it, where the image is, how long the target stood still."""
     what = f"PID {result.pid}" if result.processes == 1 else f"PID {result.pid} and {result.processes - 1:,} more"
-    left = {"running": "goes on", "stopped": "is stopped", "killed": "is killed"}[result.left]
+    left = {"running": "left running", "stopped": "left stopped", "killed": "killed"}[result.left]
     where = "the stream" if result.image is None else printable(os.path.abspath(result.image))
     return (
         f"{what} saved and {left}: {where}, {size(result.size)}, {count(result.pages_written, 'page')}, "

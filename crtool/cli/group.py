@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from crtool.errors import UsageError
+from crtool.record import dataclass
 
 __all__ = ["VERBS", "Example", "Summary", "Verb", "VerbGroup"]
 

@@ -6,9 +6,8 @@ Help, manual and ``docs/exit-statuses.md`` are generated from it. 120 to 127 are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.errors import CrtoolError
+from crtool.record import dataclass
 
 __all__ = ["CHECK", "Row", "first_line", "table"]
 
@@ -42,10 +41,15 @@ def table() -> tuple[Row, ...]:
     """All exit statuses, in order."""
     own = [
         Row(str(error.status), first_line(error), tuple(_names(error)))
-        for error in sorted(CrtoolError.__subclasses__(), key=lambda error: error.status)
+        for error in sorted(_below(CrtoolError), key=lambda error: error.status)
     ]
     return (_DONE, *own, _SIGNAL)
 
 
 def _names(error: type[CrtoolError]) -> list[str]:
-    return [error.__name__, *(name for below in error.__subclasses__() for name in _names(below))]
+    return [error.__name__, *(name for below in _below(error) for name in _names(below))]
+
+
+def _below(error: type[CrtoolError]) -> list[type[CrtoolError]]:
+    """The direct subclasses that are public; modules have more special ones, with the status of their base."""
+    return [below for below in error.__subclasses__() if below.__module__ == CrtoolError.__module__]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.errors import TargetDied, TargetError, TimeoutExpired
 from crtool.kernel import ptrace
@@ -15,6 +14,7 @@ from crtool.procfs.read import read
 from crtool.procfs.stat import Stat
 from crtool.procfs.status import Status
 from crtool.puppet.hold import HeldProcess, HeldThread, seize
+from crtool.record import dataclass
 
 __all__ = ["Frozen", "FrozenProcess"]
 

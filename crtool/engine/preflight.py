@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel.process import pidfd_open
@@ -15,6 +15,7 @@ from crtool.procfs import status as status_file
 from crtool.procfs.read import alive, read
 from crtool.procfs.status import Status
 from crtool.procfs.tasks import threads
+from crtool.record import dataclass
 from crtool.resources import arch_prctl
 from crtool.resources.files import kinds
 from crtool.resources.files.openfile import borrow

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crtool.errors import Obstacle
+from crtool.record import dataclass
 
 __all__ = [
     "CheckReport",

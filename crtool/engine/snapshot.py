@@ -5,8 +5,7 @@ Shared things stand in tables of their own, and those who share them hold an ind
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from crtool.record import dataclass
 from crtool.resources.files.fs import FsRecord
 from crtool.resources.files.inodes import DeletedRecord, MemfdRecord, PathRecord, SharedMemoryRecord
 from crtool.resources.files.kinds import DescriptionRecord

@@ -9,12 +9,13 @@ and checksum of this page stay where they are in every future version.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from xxhash import xxh3_128_digest
 
 from crtool.errors import EnvironmentDiffers, ImageError
 from crtool.image.trouble import damaged
+from crtool.record import dataclass
 
 __all__ = ["CHUNK", "DIGEST", "HEADER_LENGTH", "TAIL_LENGTH", "VERSION", "Header", "judge"]
 

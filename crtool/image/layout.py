@@ -8,7 +8,7 @@ writer fills the rest of its last page with zero bytes (:meth:`crtool.image.writ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from crtool.record import dataclass
 
 __all__ = ["DataLayout", "Segment"]
 

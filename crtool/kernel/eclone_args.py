@@ -10,10 +10,10 @@ import errno
 import operator
 import os
 from collections.abc import Iterable, Sized
-from dataclasses import dataclass
 
 from crtool.abi import eclone as abi
 from crtool.kernel.process import read_memory
+from crtool.record import dataclass
 
 __all__ = ["Args", "CloneArgs", "CloneArgsV12", "Pids", "decode", "decode_pids", "refusal"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from crtool.abi import eclone as abi
 from crtool.procfs.status import parse
+from crtool.record import dataclass
 
 __all__ = ["Caller", "pid_max"]
 

@@ -10,9 +10,10 @@ make it (:meth:`crtool.puppet.birth.Newborn.clone`), where stacks, threads and s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from crtool.abi.clone import CLONE_ARGS, CLONE_NEWPID, CLONE_PARENT, CLONE_THREAD
+from crtool.record import dataclass
 
 __all__ = ["Clone3", "EcloneRequest", "set_tid"]
 

@@ -14,7 +14,6 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
@@ -22,6 +21,7 @@ from crtool.kernel import pagemap, process, ptrace
 from crtool.kernel.clone import why_no_set_tid
 from crtool.kernel.syscall import memory_address, syscall
 from crtool.kernel.wait import wait_for_stop
+from crtool.record import dataclass
 
 __all__ = ["Probe", "probe_all", "xfeatures"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from enum import Enum
 
 from crtool.abi import ptrace as abi
 from crtool.errors import TargetDied, TimeoutExpired
+from crtool.record import dataclass
 
 __all__ = ["Stop", "WaitStatus", "wait_for_stop"]
 

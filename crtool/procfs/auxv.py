@@ -8,9 +8,9 @@ not seen here. Zombies and kernel threads have none: reading fails with ESRCH.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = [
     "AT_BASE",

@@ -6,9 +6,8 @@ Spec: cgroups(7), "/proc files"; proc_cgroup_show() in the kernel's kernel/cgrou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["Membership", "parse"]
 

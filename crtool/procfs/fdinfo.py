@@ -7,9 +7,9 @@ add is read in :mod:`.fdinfo_kinds`.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["Fdinfo", "parse"]
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from crtool.procfs.error import ProcfsError
 from crtool.procfs.fdinfo import Fdinfo
+from crtool.record import dataclass
 
 __all__ = [
     "EpollTarget",

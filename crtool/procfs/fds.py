@@ -7,10 +7,9 @@ says what is behind a descriptor, never *which* file: compare st_dev and st_ino,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.procfs.error import NoSuchFile
 from crtool.procfs.read import entries, read_link
+from crtool.record import dataclass
 
 __all__ = ["Descriptor", "numbers", "of"]
 

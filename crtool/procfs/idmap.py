@@ -9,9 +9,9 @@ translated reads 4294967295.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["IdRange", "parse", "to_inside", "to_outside"]
 

@@ -7,9 +7,8 @@ CAP_SYS_RESOURCE for a process of another user, which root in a container may no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["RLIM_INFINITY", "Limit", "parse"]
 

@@ -13,10 +13,11 @@ st_nlink about the second.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import fields, make_dataclass
 from typing import Any, cast
 
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["KERNEL_MADE", "Mapping", "Met", "parse", "parse_line"]
 

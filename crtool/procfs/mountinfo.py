@@ -10,9 +10,9 @@ Mounts that cannot be reached from the root of the process are not listed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["Mount", "parse"]
 

@@ -6,10 +6,11 @@ same inode of nsfs; inode numbers are unique on one machine in one boot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from crtool.procfs.error import NoSuchFile, ProcfsError
 from crtool.procfs.read import read_link
+from crtool.record import dataclass
 
 __all__ = ["Namespaces", "of", "parse_link"]
 

@@ -9,10 +9,9 @@ The kernel walks the page tables to write this file: seconds for a process of ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.procfs.error import ProcfsError
 from crtool.procfs.maps import Mapping, Met, parse_line
+from crtool.record import dataclass
 
 __all__ = ["Smap", "parse"]
 

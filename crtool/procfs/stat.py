@@ -10,9 +10,9 @@ NUL: it may hold spaces, parentheses and newlines, so it ends at the last parent
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["PF_FORKNOEXEC", "PF_KTHREAD", "Stat", "Statm", "parse", "parse_statm"]
 

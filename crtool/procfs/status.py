@@ -9,9 +9,8 @@ namespace of this /proc and go inwards; a number reads 0 in a namespace that its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["Capabilities", "Ids", "Memory", "Status", "parse", "parse_list", "parse_mask"]
 

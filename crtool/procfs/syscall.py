@@ -11,9 +11,8 @@ Who traces a task knows better, from its registers: this is for looking without 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["Blocked", "parse"]
 

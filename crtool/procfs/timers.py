@@ -14,9 +14,9 @@ What it does not show (settings, remaining time, overruns) only the process itse
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from crtool.procfs.error import ProcfsError
+from crtool.record import dataclass
 
 __all__ = ["Notify", "Timer", "parse"]
 

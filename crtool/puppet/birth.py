@@ -15,7 +15,6 @@ import os
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from crtool.abi import clone as clone_abi
 from crtool.abi import mman
@@ -31,6 +30,7 @@ from crtool.procfs.maps import Mapping, parse
 from crtool.puppet.batch import Batch, Call
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.puppet.table import Table
+from crtool.record import dataclass
 
 __all__ = ["Newborn", "Space", "bear_root"]
 

@@ -25,7 +25,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
@@ -43,6 +43,7 @@ from crtool.puppet.puppet import Puppet, Scratch
 from crtool.puppet.space import largest_hole
 from crtool.puppet.suspension import suspend_seccomp
 from crtool.puppet.table import Table
+from crtool.record import dataclass
 
 __all__ = ["HeldProcess", "HeldThread", "seize"]
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from crtool.arch import cpu
 from crtool.errors import RemoteCallError
 from crtool.puppet.batch import Batch, Call
 from crtool.puppet.table import Table, listing, tables
+from crtool.record import dataclass
 
 __all__ = ["Puppet", "Scratch"]
 

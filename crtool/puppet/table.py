@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crtool.arch import cpu
 from crtool.puppet.batch import Argument, Batch, Buffer, Call
+from crtool.record import dataclass
 
 __all__ = ["Table", "listing", "tables"]
 

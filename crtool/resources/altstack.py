@@ -15,11 +15,11 @@ Lost: nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.abi.signals import SS_DISABLE, SS_ONSTACK, STACK_T
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldProcess, HeldThread
+from crtool.record import dataclass
 
 __all__ = ["AltstackRecord", "dump", "restore"]
 

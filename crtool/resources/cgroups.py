@@ -10,10 +10,9 @@ where it came from, for the user and for the day when there is more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.procfs import cgroup as cgroup_file
 from crtool.procfs.read import read
+from crtool.record import dataclass
 
 __all__ = ["CgroupRecord", "CgroupsRecord", "dump"]
 

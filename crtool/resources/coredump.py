@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.abi import prctl as pr
 from crtool.procfs import scalars
 from crtool.procfs.read import open_file, read
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["CoredumpRecord", "dump", "lost", "restore", "restore_from_outside"]
 

@@ -22,13 +22,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.abi import capability as cap
 from crtool.abi import prctl as pr
 from crtool.errors import EnvironmentDiffers
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["CredentialsRecord", "dump", "missing", "restore"]
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.abi.signals import SIG_IGN, SIGACTION, SIGALRM
 from crtool.abi.time import (
@@ -33,6 +32,7 @@ from crtool.abi.time import (
 )
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldProcess
+from crtool.record import dataclass
 
 __all__ = ["ItimerRecord", "dump", "restore"]
 

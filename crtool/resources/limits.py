@@ -17,7 +17,6 @@ again.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from crtool.abi import capability as cap
 from crtool.errors import EnvironmentDiffers
@@ -25,6 +24,7 @@ from crtool.procfs import limits as limits_file
 from crtool.procfs.limits import RLIM_INFINITY
 from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["LimitRecord", "LimitsRecord", "dump", "missing", "restore"]
 

@@ -14,11 +14,11 @@ Lost are nodes that do not exist here, with a warning (:func:`lost`), and what m
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.abi.mempolicy import MAX_NUMNODES, MPOL_DEFAULT, MPOL_F_RELATIVE_NODES
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["MempolicyRecord", "dump", "lost", "restore"]
 

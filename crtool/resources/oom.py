@@ -14,11 +14,11 @@ that a holder of that capability has set for an ancestor, or 0. That lower bound
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from crtool.errors import EnvironmentDiffers
 from crtool.procfs import scalars
 from crtool.procfs.read import open_file, read
+from crtool.record import dataclass
 
 __all__ = ["OomRecord", "dump", "restore_from_outside"]
 

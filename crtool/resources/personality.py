@@ -13,11 +13,10 @@ Nothing is lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.procfs import scalars
 from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["PersonalityRecord", "dump", "restore"]
 

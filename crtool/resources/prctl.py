@@ -21,7 +21,6 @@ nobody can ask.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.abi import capability as cap
 from crtool.abi import prctl as pr
@@ -30,6 +29,7 @@ from crtool.procfs import scalars
 from crtool.procfs.read import read
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = [
     "AddressSpaceFlagsRecord",

@@ -10,7 +10,6 @@ puppets are *born*, and make no call for what is the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from crtool.abi.signals import SIGALRM
 from crtool.errors import Obstacle
@@ -20,6 +19,7 @@ from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldProcess, HeldThread
 from crtool.puppet.puppet import Puppet
+from crtool.record import dataclass
 from crtool.resources import altstack as alternate_stack
 from crtool.resources import (
     cgroups,

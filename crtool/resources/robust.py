@@ -13,11 +13,10 @@ Lost: the list of a 32-bit program.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.kernel.process import get_robust_list
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldThread
+from crtool.record import dataclass
 
 __all__ = ["RobustRecord", "dump", "restore"]
 

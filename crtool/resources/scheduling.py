@@ -17,12 +17,12 @@ crtool set, mostly for lack of CAP_SYS_NICE. Core scheduling cookies (PR_SCHED_C
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from crtool.abi import sched
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel.process import ioprio_get, sched_getattr
 from crtool.kernel.scheduling import ioprio_set, sched_setattr
+from crtool.record import dataclass
 
 __all__ = ["SchedulingRecord", "dump", "restore_from_outside"]
 

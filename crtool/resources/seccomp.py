@@ -20,8 +20,6 @@ apart from others. Lost is whether two threads shared one filter or had equal on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.abi import capability as cap
 from crtool.abi import prctl as pr
 from crtool.abi import seccomp as abi
@@ -30,6 +28,7 @@ from crtool.kernel import ptrace
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
 from crtool.puppet.suspension import confined_like_crtool
+from crtool.record import dataclass
 
 __all__ = ["FilterRecord", "SeccompRecord", "dump", "missing", "needs_suspension", "obstacle", "restore", "surplus"]
 

@@ -17,11 +17,11 @@ Lost: nothing. Two processes that share the table (CLONE_SIGHAND without CLONE_T
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from crtool.abi.signals import NSIG, SIGACTION, UNBLOCKABLE
 from crtool.puppet.batch import Batch
 from crtool.puppet.hold import HeldProcess
+from crtool.record import dataclass
 
 __all__ = ["SigactionRecord", "dump", "reset", "restore"]
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from crtool.abi.signals import (
     ALL_SIGNALS,
@@ -40,6 +39,7 @@ from crtool.kernel.process import tgkill
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch, Call
 from crtool.puppet.hold import HeldProcess, HeldThread
+from crtool.record import dataclass
 
 __all__ = [
     "PendingRecord",

@@ -9,9 +9,8 @@ Everything in this package whose name begins with ``plan`` or ``model`` is pure:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.errors import EnvironmentDiffers
+from crtool.record import dataclass
 
 __all__ = [
     "CLONE_FILES",

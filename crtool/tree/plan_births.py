@@ -15,8 +15,8 @@ creator's on (copy_process() in kernel/fork.c); so that signal decides between 2
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from crtool.record import dataclass
 from crtool.tree.forest import OUTSIDE, Table
 from crtool.tree.model import CLONE_FILES, CLONE_FS, CLONE_NEWPID, CLONE_PARENT, CLONE_VM, SIGCHLD, Unplannable
 from crtool.tree.plan_groups import Groups

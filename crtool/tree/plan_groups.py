@@ -14,8 +14,8 @@ by a group. Then three waves:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from crtool.record import dataclass
 from crtool.tree.forest import OUTSIDE, Table
 from crtool.tree.plan_steps import JoinGroup
 

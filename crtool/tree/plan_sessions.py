@@ -21,9 +21,9 @@ stayed subreapers; with stepped-down ones there are trees whose births it does n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from crtool.record import dataclass
 from crtool.tree.forest import OUTSIDE, Table
 
 __all__ = ["Sessions", "possible_sessions"]

@@ -6,9 +6,9 @@ Each step says which process makes the call; that process is held as a puppet, o
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from crtool.record import dataclass
 from crtool.tree.model import CLONE_NEWPID, CLONE_PARENT
 
 __all__ = ["Born", "Dies", "JoinGroup", "Kind", "NewSession", "Plan", "Reaps", "Squashed", "Step", "Subreaper"]

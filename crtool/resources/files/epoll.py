@@ -17,11 +17,11 @@ from __future__ import annotations
 import os
 import select
 import struct
-from dataclasses import dataclass
 
 from crtool.errors import Obstacle
 from crtool.procfs.fdinfo_kinds import epoll as entries_of
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
 __all__ = ["EntryRecord", "EpollRecord", "add_entries", "dump", "obstacle", "recognise", "restore"]

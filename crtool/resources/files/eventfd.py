@@ -12,9 +12,9 @@ Lost: whether it is a semaphore, on a kernel that does not show it.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from crtool.errors import EnvironmentDiffers
+from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
 __all__ = ["EventfdRecord", "dump", "recognise", "restore"]

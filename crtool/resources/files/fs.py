@@ -13,9 +13,8 @@ A folder that was deleted is made again, entered and deleted again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["FsRecord", "restore"]
 

@@ -22,11 +22,11 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 from crtool.abi.fcntl import F_GET_SEALS, MFD_ALLOW_SEALING, MFD_CLOEXEC, MFD_EXEC, MFD_HUGETLB
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel import memfd
+from crtool.record import dataclass
 
 __all__ = [
     "ContentRecord",

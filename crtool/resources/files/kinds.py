@@ -7,9 +7,9 @@ A kind is a module with ``recognise``, ``dump`` and ``restore``; where some file
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.errors import Obstacle
+from crtool.record import dataclass
 from crtool.resources.files import epoll, eventfd, pipes, regular, terminals
 from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.eventfd import EventfdRecord

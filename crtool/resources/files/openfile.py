@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from crtool.kernel.process import pidfd_getfd
 from crtool.procfs import fdinfo as fdinfo_parser
+from crtool.record import dataclass
 
 __all__ = ["OpenFile", "borrow"]
 

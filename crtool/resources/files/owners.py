@@ -16,10 +16,10 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from dataclasses import dataclass
 
 from crtool.abi.fcntl import F_GETOWN_EX, F_GETSIG, F_SETOWN_EX, F_SETSIG
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
 __all__ = ["OwnerRecord", "dump", "restore"]

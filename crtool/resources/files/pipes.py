@@ -17,11 +17,11 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from dataclasses import dataclass
 
 from crtool.abi.fcntl import F_GETPIPE_SZ, F_SETPIPE_SZ
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel.splice import tee
+from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
 __all__ = ["PipeEndRecord", "PipeRecord", "content", "dump_end", "make", "open_end", "recognise"]

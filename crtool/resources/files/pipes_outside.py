@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 
 from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs.read import entries, read, stat_of
+from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
 __all__ = ["PipeEnds"]

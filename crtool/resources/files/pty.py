@@ -24,13 +24,13 @@ import os
 import signal
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from crtool.abi import termios as abi
 from crtool.errors import EnvironmentDiffers, Obstacle
 from crtool.kernel import terminal
 from crtool.kernel.process import pidfd_getfd, pidfd_open
+from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.pty_queues import NOTHING, QueuesRecord, restore_queues
 

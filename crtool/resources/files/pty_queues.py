@@ -10,7 +10,7 @@ nothing is echoed, interpreted or changed. The batch goes on to its end even if 
 
 We rebuild the queues in the same way, empty ones, from crtool.
 
-Lost: where typed lines held a quoted line feed, they are cut there. In two cases crtool itself puts back what the
+Lost: where typed lines held a quoted line feed or NUL, they are cut there. In two cases crtool itself puts back what the
 batch could not, and a crash in that moment loses it: end-of-file characters that are typed and not read, and
 more than the 4095 bytes where the buffers do not take it back in the pieces in which they gave it.
 """
@@ -18,17 +18,21 @@ more than the 4095 bytes where the buffers do not take it back in the pieces in 
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+import re
+import select
+import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from crtool.abi import termios as abi
 from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError, RemoteCallError
 from crtool.kernel import terminal
 from crtool.puppet.batch import Batch, Buffer, Call
 from crtool.puppet.puppet import Puppet
+from crtool.record import dataclass
 
 __all__ = ["NOTHING", "QueuesRecord", "dump_queues", "restore_queues"]
 
@@ -38,17 +42,19 @@ _QUEUE = 4095  # N_TTY_BUF_SIZE − 1, bytes
 _FIRST_PIECES = 16
 _PIECES = (*(256,) * 15, 255, *(256,) * 61, 3584, 4096)
 _FEW_PIECES = (_QUEUE, 256)
-_MOST_LINES = 120
+_LINE_PIECES = (_QUEUE, *(4096,) * 4)
 _ECHO = 0x0008
 _PATIENCE = 2.0  # seconds
-_ARRIVAL = 1_000_000  # nanoseconds for the kernel's worker, when nothing tells that it is done
+# struct timespec: seconds, nanoseconds
+_PAUSE = struct.pack("<qq", 0, 500_000)
+_LONGEST_WAIT = struct.pack("<qq", 0, 200_000_000)
 
 
 @dataclass(frozen=True)
 class QueuesRecord:
     """The bytes under way."""
 
-    lines: tuple[bytes, ...]  # typed, in line mode: as read(2) gives them; without a line feed, end of file ended it
+    lines: tuple[bytes, ...]  # typed, in line mode: as read(2) gives them; without a line feed: ended by end of file
     typed: bytes  # typed: the unfinished line in line mode, else all
     output: bytes  # written by the slave, as the master will read it
 
@@ -81,7 +87,17 @@ def _passive(settings: bytes, *, lines: bool, eof: int = 0, echo: bool = False) 
 
 
 def _sleep(batch: Batch) -> None:
-    batch.call("nanosleep", bytes(8) + _ARRIVAL.to_bytes(8, "little"), 0, must=False, label="arrival")
+    batch.call("nanosleep", _PAUSE, 0, must=False, label="arrival")
+
+
+def _await_arrival(batch: Batch, peer: int) -> None:
+    """Waits until what was written at the master can be read by the slave *peer*.
+
+    The kernel's worker goes through all that one write has put into a buffer without a pause, and wakes who polls at the
+    first line of it: the short sleep is for the rest.
+    """
+    batch.call("ppoll", struct.pack("<ihh", peer, select.POLLIN, 0), 1, _LONGEST_WAIT, 0, 0, must=False)
+    _sleep(batch)
 
 
 class _Moves:
@@ -138,26 +154,25 @@ def dump_queues(
     batch.call("fcntl", fd, fcntl.F_SETFL, flags | os.O_NONBLOCK, must=False)
     if packet:
         batch.call("ioctl", fd, abi.TIOCPKT, (0).to_bytes(4, "little"), must=False)
-    lined, typed, output = _Moves(batch), _Moves(batch), _Moves(batch)
+    typed, output = _Moves(batch), _Moves(batch)
 
     def settle(value: bytes) -> None:
         batch.call("ioctl", peer, abi.TCSETS2, value, must=False, label="settings")
 
-    settle(_passive(settings, lines=lines_mode))
+    # Leaving line mode forgets where lines end; line feeds still say it, and an end of file has become a NUL.
+    settle(_passive(settings, lines=False))
     if lines_mode:
-        lined.read(peer, (4096,) * (min(incoming + 8, _MOST_LINES) if readable else 1))
-        settle(_passive(settings, lines=False))
-    if lines_mode or incoming:
+        typed.read(peer, _LINE_PIECES)
+    elif incoming:
         typed.read(peer, _PIECES if incoming >= _QUEUE else _FEW_PIECES)
     if outgoing:
         output.read(fd, _PIECES if outgoing >= _QUEUE else _FEW_PIECES)
     if lines_mode:
         settle(_passive(settings, lines=True))
-    lined.write(fd)
     typed.write(fd)
     output.write(peer)
     if incoming or readable:
-        _sleep(batch)
+        _await_arrival(batch, _lowest_free(puppet.pid))
     elif lines_mode:
         # No line is complete, so this finds nothing; but before it says so it waits for the kernel's worker.
         batch.call("read", peer, batch.buffer(1), 1, must=False)
@@ -171,18 +186,23 @@ def dump_queues(
     except RemoteCallError as error:
         cause = f"its slave cannot be opened by the program itself ({os.strerror(error.errno)})"
         raise ObstacleError([Obstacle(puppet.pid, f"fd {fd}", cause, "raise its limit of open files")]) from None
-    record = _recorded(lined.pieces(), b"".join(typed.pieces()), b"".join(output.pieces()), lines_mode=lines_mode)
-    whole = lined.is_whole() and typed.is_whole() and output.is_whole()
-    if not whole or any(not line.endswith(b"\n") for line in record.lines):
+    record = _recorded(b"".join(typed.pieces()), b"".join(output.pieces()), lines_mode=lines_mode)
+    if not (typed.is_whole() and output.is_whole()) or any(not line.endswith(b"\n") for line in record.lines):
         _mend(record, master, slave, settings, packet=packet)
     return record
 
 
-def _recorded(lines: list[bytes], typed: bytes, output: bytes, *, lines_mode: bool) -> QueuesRecord:
-    if lines_mode and b"\n" in typed:  # more lines than reads: the cuts are where line feeds are
-        *more, typed = typed.split(b"\n")
-        lines += [line + b"\n" for line in more]
-    return QueuesRecord(tuple(lines), typed, output)
+def _lowest_free(pid: int) -> int:
+    """The number that the next descriptor of a frozen process gets."""
+    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    return next(number for number in itertools.count() if number not in taken)
+
+
+def _recorded(typed: bytes, output: bytes, *, lines_mode: bool) -> QueuesRecord:
+    if not lines_mode:
+        return QueuesRecord((), typed, output)
+    *lines, rest = re.split(rb"(?<=\n)|\0", typed)
+    return QueuesRecord(tuple(lines), rest, output)
 
 
 def _mend(record: QueuesRecord, master: int, slave: int, settings: bytes, *, packet: bool) -> None:

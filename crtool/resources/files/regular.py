@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 
 from crtool.errors import EnvironmentDiffers, Obstacle
+from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
 __all__ = ["RegularRecord", "dump", "obstacle", "recognise", "restore"]

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["DescriptorRecord", "TableRecord", "close_above", "restore"]
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from crtool.procfs.stat import Stat
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["BoundsRecord", "dump", "restore"]
 

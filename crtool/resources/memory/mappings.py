@@ -15,7 +15,6 @@ state of the program.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from crtool.abi import mman
 from crtool.arch import cpu
@@ -23,6 +22,7 @@ from crtool.errors import Obstacle
 from crtool.procfs.maps import Mapping
 from crtool.puppet.batch import Batch
 from crtool.puppet.space import Extent
+from crtool.record import dataclass
 
 __all__ = ["GuardRecord", "MappingRecord", "dump", "finish", "future_locks", "obstacles", "place"]
 

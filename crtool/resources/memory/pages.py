@@ -18,13 +18,13 @@ import errno
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from crtool.abi import mman
 from crtool.errors import TargetDied
 from crtool.kernel import pagemap, process
 from crtool.puppet.batch import Batch, Call
+from crtool.record import dataclass
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
 
 __all__ = ["ExtentRecord", "PageSink", "copy", "fill", "present", "saved", "total"]

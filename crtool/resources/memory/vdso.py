@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from crtool.abi import mman
 from crtool.errors import EnvironmentDiffers, ImageError
 from crtool.procfs.maps import Mapping
 from crtool.puppet.batch import Batch
+from crtool.record import dataclass
 
 __all__ = ["SpecialRecord", "VdsoRecord", "dump", "functions", "jumps", "same", "settle"]
 

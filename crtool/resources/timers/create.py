@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from crtool.abi import prctl
@@ -19,6 +18,7 @@ from crtool.abi.time import CLOCK_BOOTTIME_ALARM, CLOCK_REALTIME_ALARM, SIGEVENT
 from crtool.errors import EnvironmentDiffers, InternalError
 from crtool.puppet.batch import Batch, Buffer, Call
 from crtool.puppet.puppet import Puppet
+from crtool.record import dataclass
 
 __all__ = ["NewTimer", "create_all"]
 

@@ -13,12 +13,12 @@ done again if it is wrong: because this took longer than expected, or because a 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from crtool.abi.signals import SIGINFO_SIZE, SIGINFO_TIMER_ID, bit
 from crtool.abi.time import CLOCK_MONOTONIC, ITIMERSPEC, NSEC_PER_SEC, TIMER_ABSTIME, TIMESPEC
 from crtool.puppet.batch import Batch, Buffer, Call
 from crtool.puppet.puppet import Puppet
+from crtool.record import dataclass
 
 __all__ = ["LATEST", "Wanted", "clocks", "first_expiry", "restore"]
 

@@ -20,7 +20,6 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from crtool.abi.time import ITIMERSPEC, NSEC_PER_SEC, SIGEV_NONE, SIGEV_THREAD_ID, TIMER_ABSTIME, TIMESPEC
@@ -29,6 +28,7 @@ from crtool.procfs.timers import Timer, parse
 from crtool.puppet.batch import Batch, Buffer, Call
 from crtool.puppet.hold import HeldProcess
 from crtool.puppet.puppet import Puppet
+from crtool.record import dataclass
 from crtool.resources.timers import overruns
 from crtool.resources.timers.create import NewTimer, create_all
 

@@ -22,13 +22,13 @@ def test_the_closing_line_says_what_happened(run):
     ending = run("checkpoint", "4711")
 
     path = os.path.abspath("web.crt")
-    expected = f"PID 4711 and 2 more saved and goes on: {path}, 5.0 MiB, 1,234 pages, frozen for 4.2 ms\n"
+    expected = f"PID 4711 and 2 more saved and left running: {path}, 5.0 MiB, 1,234 pages, frozen for 4.2 ms\n"
     assert expected == ending.stdout
     assert "" == ending.stderr
 
 
 @pytest.mark.parametrize(
-    ("left", "words"), [("running", "goes on"), ("stopped", "is stopped"), ("killed", "is killed")]
+    ("left", "words"), [("running", "left running"), ("stopped", "left stopped"), ("killed", "killed")]
 )
 def test_the_closing_line_says_which_of_the_three(run, engine, left, words):
     engine.results["checkpoint"] = replace(CHECKPOINT, left=left, processes=1)
@@ -149,7 +149,7 @@ crtool.checkpoint = checkpoint
 
     assert 0 == process.returncode
     assert "image of 4711" == out
-    assert "PID 4711 saved and goes on: the stream, 2 B, 1 page, frozen for 1.0 ms\n" == err
+    assert "PID 4711 saved and left running: the stream, 2 B, 1 page, frozen for 1.0 ms\n" == err
 
 
 def test_a_stream_leaves_no_room_for_json(run, engine):

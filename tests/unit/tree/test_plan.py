@@ -382,14 +382,14 @@ def _early_chain(count: int) -> list[Member]:
 
 @pytest.mark.parametrize("shape", [_wide, _deep, _orphans, _early_children, _early_chain])
 def test_a_thousand_members_take_no_time(shape: object) -> None:
-    """Less than 50 ms, in the best of five runs."""
+    """Less than a tenth of a second of CPU time in the best of five runs; 10 ms are usual."""
     members = shape(1000)  # type: ignore[operator]
     forest = Forest(1000, tuple(members))
     durations = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         made = plan(forest)
-        durations.append(time.perf_counter() - start)
+        durations.append(time.thread_time() - start)
 
     assert squashed(forest) == rebuilt(made, 1000)
-    assert 0.050 > min(durations)
+    assert 0.1 > min(durations)
