@@ -114,8 +114,11 @@ def end(pids: Iterable[int]) -> None:
 
 
 def is_traced(pid: int) -> bool:
-    """Whether a tracer holds the process."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    """Whether a tracer holds the process; nobody holds one that is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
     return "\nTracerPid:\t0\n" not in status
 
 
