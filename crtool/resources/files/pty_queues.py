@@ -10,8 +10,8 @@ nothing is echoed, interpreted or changed. The batch goes on to its end even if 
 
 We rebuild the queues in the same way, empty ones, from crtool.
 
-Lost: where typed lines held a quoted line feed or NUL, they are cut there. In two cases crtool itself puts back what the
-batch could not, and a crash in that moment loses it: end-of-file characters that are typed and not read, and
+Lost: where typed lines held a quoted line feed or NUL, they are cut there. In two cases crtool itself puts back what
+the batch could not, and a crash in that moment loses it: end-of-file characters that are typed and not read, and
 more than the 4095 bytes where the buffers do not take it back in the pieces in which they gave it.
 """
 
@@ -62,9 +62,13 @@ class QueuesRecord:
 NOTHING = QueuesRecord((), b"", b"")
 
 
+def _is_canonical(settings: bytes) -> bool:
+    return bool(abi.TERMIOS2.unpack(settings)[3] & abi.ICANON)
+
+
 def _is_line_mode(settings: bytes) -> bool:
-    local = abi.TERMIOS2.unpack(settings)[3]
-    return bool(local & abi.ICANON) and not local & abi.EXTPROC
+    """Whether the kernel cuts into lines; with EXTPROC somebody else does."""
+    return _is_canonical(settings) and not abi.TERMIOS2.unpack(settings)[3] & abi.EXTPROC
 
 
 def _passive(settings: bytes, *, lines: bool, eof: int = 0, echo: bool = False) -> bytes:
@@ -93,8 +97,8 @@ def _sleep(batch: Batch) -> None:
 def _await_arrival(batch: Batch, peer: int) -> None:
     """Waits until what was written at the master can be read by the slave *peer*.
 
-    The kernel's worker goes through all that one write has put into a buffer without a pause, and wakes who polls at the
-    first line of it: the short sleep is for the rest.
+    The kernel's worker goes through all that one write has put into a buffer without a pause, and wakes who polls at
+    the first line of it: the short sleep is for the rest.
     """
     batch.call("ppoll", struct.pack("<ihh", peer, select.POLLIN, 0), 1, _LONGEST_WAIT, 0, 0, must=False)
     _sleep(batch)
@@ -160,7 +164,7 @@ def dump_queues(
         batch.call("ioctl", peer, abi.TCSETS2, value, must=False, label="settings")
 
     # Leaving line mode forgets where lines end; line feeds still say it, and an end of file has become a NUL.
-    settle(_passive(settings, lines=False))
+    settle(_passive(settings, lines=_is_canonical(settings) and not lines_mode))
     if lines_mode:
         typed.read(peer, _LINE_PIECES)
     elif incoming:
@@ -193,8 +197,11 @@ def dump_queues(
 
 
 def _lowest_free(pid: int) -> int:
-    """The number that the next descriptor of a frozen process gets."""
-    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    """The number that the next descriptor of a frozen process gets; none that it can have, if nobody can say."""
+    try:
+        taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    except OSError:  # its main thread has ended
+        return 0x7FFF_FFFF
     return next(number for number in itertools.count() if number not in taken)
 
 
@@ -212,7 +219,7 @@ def _mend(record: QueuesRecord, master: int, slave: int, settings: bytes, *, pac
     try:
         if packet:
             terminal.set_word(master, abi.TIOCPKT, 0)
-        terminal.set_settings(slave, _passive(settings, lines=False))
+        terminal.set_settings(slave, _passive(settings, lines=_is_canonical(settings) and not _is_line_mode(settings)))
         for fd in (master, slave):
             with suppress(BlockingIOError):
                 while os.read(fd, 4096):
@@ -241,9 +248,9 @@ def restore_queues(record: QueuesRecord, master: int, slave: int, settings: byte
         if _is_line_mode(settings):
             _type_lines(record, master, slave, settings)
         else:
-            terminal.set_settings(slave, _passive(settings, lines=bool(abi.TERMIOS2.unpack(settings)[3] & abi.ICANON)))
+            terminal.set_settings(slave, _passive(settings, lines=_is_canonical(settings)))
             _pour(master, slave, record.typed)
-        terminal.set_settings(slave, _passive(settings, lines=_is_line_mode(settings)))
+        terminal.set_settings(slave, _passive(settings, lines=_is_canonical(settings)))
         _pour(slave, master, record.output)
     finally:
         for fd, value in flags.items():
