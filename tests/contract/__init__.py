@@ -1,0 +1,7 @@
+"""What the project promises about itself: names, layers, documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]

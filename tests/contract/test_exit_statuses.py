@@ -1,0 +1,48 @@
+"""The exit statuses: one table in the code, the same in manual and documents."""
+
+from __future__ import annotations
+
+import re
+
+from crtool.cli import statuses
+from crtool.errors import CrtoolError
+
+from . import ROOT
+
+
+def test_each_family_of_errors_has_a_status_of_its_own():
+    found = [error.status for error in CrtoolError.__subclasses__()]
+
+    assert len(found) == len(set(found))
+    assert all(120 <= status <= 127 for status in found)
+
+
+def test_no_error_has_another_status_than_its_family():
+    def check(error):
+        for below in error.__subclasses__():
+            assert error.status == below.status
+            check(below)
+
+    for family in CrtoolError.__subclasses__():
+        check(family)
+
+
+def test_the_page_has_them():
+    page = (ROOT / "docs" / "exit-statuses.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([0-9N+]+) \| (.*?) \|", page, re.MULTILINE)
+
+    assert [(row.status, row.meaning) for row in (*statuses.table(), *statuses.CHECK)] == rows
+
+
+def test_the_manual_has_them():
+    manual = (ROOT / "man" / "crtool.1").read_text(encoding="utf-8").split(".SH EXIT STATUS\n")[1].split(".SH ")[0]
+    rows = re.findall(r"^\\fB(.*)\\fR\n(.*)$", manual, re.MULTILINE)
+
+    assert [(row.status, row.meaning.replace("-", "\\-")) for row in statuses.table()] == rows
+
+
+def test_the_readme_has_them():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([0-9N+]+) \| (.*?) \|$", text, re.MULTILINE)
+
+    assert [(row.status, row.meaning) for row in statuses.table()] == rows
