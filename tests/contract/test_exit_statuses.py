@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 
+import crtool
 from crtool.cli import statuses
 from crtool.errors import CrtoolError
 
 from . import ROOT
 
 
+FAMILIES = [error for error in CrtoolError.__subclasses__() if error.__module__ == "crtool.errors"]
+
+
 def test_each_family_of_errors_has_a_status_of_its_own():
-    found = [error.status for error in CrtoolError.__subclasses__()]
+    found = [error.status for error in FAMILIES]
 
     assert len(found) == len(set(found))
     assert all(120 <= status <= 127 for status in found)
@@ -23,8 +29,16 @@ def test_no_error_has_another_status_than_its_family():
             assert error.status == below.status
             check(below)
 
-    for family in CrtoolError.__subclasses__():
+    for family in FAMILIES:
         check(family)
+
+
+def test_errors_elsewhere_have_a_status_of_the_table():
+    for module in pkgutil.walk_packages(crtool.__path__, "crtool."):
+        if module.name != "crtool.__main__":
+            importlib.import_module(module.name)
+
+    assert {error.status for error in CrtoolError.__subclasses__()} <= {error.status for error in FAMILIES}
 
 
 def test_the_page_has_them():
