@@ -12,7 +12,6 @@ from crtool.errors import CrtoolError
 
 from . import ROOT
 
-
 FAMILIES = [error for error in CrtoolError.__subclasses__() if error.__module__ == "crtool.errors"]
 
 
