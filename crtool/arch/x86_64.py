@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 
 from crtool.abi.syscalls_x86_64 import NUMBERS
 from crtool.record import dataclass
@@ -50,6 +51,8 @@ _RESTARTS = frozenset({_ERESTARTSYS, _ERESTARTNOINTR, _ERESTARTNOHAND, _ERESTART
 _SYSCALL_SIZE = 2  # bytes of the `syscall` instruction
 # The callers of set_restart_fn() in the kernel.
 _WITH_RESTART_BLOCK = ("nanosleep", "clock_nanosleep", "futex", "poll")
+_FUTEX_FLAGS = 128 | 256  # FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME
+_FUTEX_WAITS = (0, 9)  # FUTEX_WAIT, FUTEX_WAIT_BITSET
 _EINTR = 4
 _ENDED_BY_STOPS = frozenset(
     NUMBERS[name]
@@ -66,6 +69,17 @@ _ENDED_BY_STOPS = frozenset(
 )
 _LOADS_NUMBER = re.compile(rb"(?:\xb8|\x48\xc7\xc0)(.\x00\x00\x00)", re.DOTALL)
 CODE_BEFORE_CALL = 32  # bytes that may load the number of a call
+
+
+Peek = Callable[[int, int], bytes | None]
+
+
+def _is_timespec(raw: bytes | None) -> bool:
+    """Whether 16 bytes can be a struct timespec that somebody sleeps for."""
+    if raw is None:
+        return False
+    seconds, nanoseconds = struct.unpack("<qq", raw)
+    return 0 <= nanoseconds < 1_000_000_000 and 0 <= seconds < 1 << 40 and bool(seconds or nanoseconds)
 
 
 class Registers:
@@ -166,7 +180,7 @@ class Registers:
         """Whether the task is in restart_syscall(2), so that the call's own number is in no register any more."""
         return self.interrupted and self.number == NUMBERS["restart_syscall"]
 
-    def without_restart_block(self, code: bytes) -> Registers:
+    def without_restart_block(self, code: bytes, peek: Peek) -> Registers:
         """These registers, for a task that does not have the kernel's restart block of this one.
 
         The restart block holds how long a relative sleep has still to go. It is lost in another task, and also here
@@ -175,13 +189,14 @@ class Registers:
 
         *code*: up to 32 bytes that stand before the `syscall` instruction. A call that has been restarted once is in
         restart_syscall, and its number is lost; it stands in the code, or else the arguments, which are
-        all there, tell which of the four calls that use a restart block it is.
+        all there, tell which of the four calls that use a restart block it is. *peek* reads memory of the task: address
+        and length, None where there is nothing.
         """
         portable = self.copy()
         if self.interrupted and -self.result == _ERESTART_RESTARTBLOCK:
             portable.values["rax"] = -_ERESTARTNOHAND & _U64
             if self.lost_number:
-                number = self._number_in(code) or self._number_by_arguments()
+                number = self._number_in(code) or self._number_by_arguments(peek)
                 portable.values["orig_rax"] = NUMBERS[number]
         return portable
 
@@ -193,13 +208,18 @@ class Registers:
             found = next((name for name in _WITH_RESTART_BLOCK if NUMBERS[name] == value), found)
         return found
 
-    def _number_by_arguments(self) -> str:
-        first, second = self.values["rdi"], self.values["rsi"]
-        if first < 1 << 12 or first >> 63:  # a clock, not a pointer
-            return "clock_nanosleep"
-        if second == 0 or second >= 1 << 16:  # no interval to write to, or one
-            return "futex" if self.values["r10"] >= 1 << 16 and second == 0 and first % 8 else "nanosleep"
-        return "futex" if second & 0x7F in (0, 9) and self.values["r10"] >= 1 << 16 else "poll"
+    def _number_by_arguments(self, peek: Peek) -> str:
+        first, second, third, fourth = (self.values[name] for name in ("rdi", "rsi", "rdx", "r10"))
+        if first < 1 << 12 or first >> 63:  # no pointer: the number of a clock, or no files
+            return "clock_nanosleep" if _is_timespec(peek(third, 16)) else "poll"
+        if second >= 1 << 16:  # a pointer: where to write what is left
+            return "nanosleep"
+        if second & ~_FUTEX_FLAGS in _FUTEX_WAITS and _is_timespec(peek(fourth, 16)):
+            word = peek(first, 4)
+            if second or word is None or int.from_bytes(word, "little") == third & 0xFFFF_FFFF:
+                return "futex"
+        return "poll" if second else "nanosleep"
+
 
     def aim_at_call(self, gadget: int, number: int, args: tuple[int, ...], stack: int) -> None:
         """Sets the registers to make one system call at *gadget*, which then returns to the top of *stack*."""

@@ -72,8 +72,7 @@ def restart(
                     living = _rebuild(snapshot, puppets, prepared, clock)
                     if reader.is_stream:
                         reader.finish()
-                    if pidfile is not None:
-                        _write_pidfile(pidfile, snapshot.root)
+                    prepared_pidfile = None if pidfile is None else _prepare_pidfile(pidfile, snapshot.root)
                     job = None if detach else _attend_terminal(snapshot, prepared)
                 except BaseException:
                     kill_all(puppets)
@@ -82,6 +81,8 @@ def restart(
                 for process in living:
                     process.release(stopped=leave_stopped)
                 await_group_stop([pid for process in living if process.record.stop_signal for pid in process.threads])
+            if pidfile is not None and prepared_pidfile is not None:
+                os.rename(prepared_pidfile, pidfile)
     result = RestartResult(
         pid=snapshot.root,
         processes=len(snapshot.processes),
@@ -232,13 +233,14 @@ def _vdso_code(puppet: Newborn) -> bytes:
     return b""
 
 
-def _write_pidfile(path: str, pid: int) -> None:
+def _prepare_pidfile(path: str, pid: int) -> str:
+    """Writes the PID beside *path*, so that nothing but a rename is left to be done when everything runs."""
     temporary = f"{path}.{os.getpid()}"
     try:
         with open(temporary, "w", encoding="ascii") as file:
             file.write(f"{pid}\n")
-        os.rename(temporary, path)
     except OSError as error:
         with suppress(OSError):
             os.unlink(temporary)
         raise EnvironmentDiffers(f"{path} cannot be written: {error.strerror}", "choose another --pidfile") from None
+    return temporary

@@ -26,6 +26,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import field
+from functools import partial
 
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
@@ -107,7 +108,7 @@ class HeldThread:
         return cls(
             tid,
             registers,
-            registers.without_restart_block(code),
+            registers.without_restart_block(code, partial(_peek, tid)),
             ptrace.fpu(tid),
             ptrace.signal_mask(tid),
             status.signal if status.kind is Stop.GROUP else 0,
@@ -372,6 +373,13 @@ class HeldProcess(Puppet):
                 with suppress(ChildProcessError):
                     os.waitpid(thread.tid, WALL)
         os.close(self.memory)
+
+
+def _peek(tid: int, address: int, length: int) -> bytes | None:
+    try:
+        return process.read_memory(tid, address, length)
+    except OSError:
+        return None
 
 
 def await_group_stop(tids: Sequence[int]) -> None:
