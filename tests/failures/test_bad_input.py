@@ -1,0 +1,309 @@
+"""What must not work, on the command line: one line of cause, the right status, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crtool.engine.checkpoint import checkpoint
+from crtool.errors import CrtoolError
+
+CHECKPOINT_STATUS = {"usage": 120, "target": 121, "obstacle": 122, "image": 123, "environment": 126, "missing": 127}
+
+
+def crtool(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Runs the command line tool, without a terminal and without anything on standard input."""
+    command = [sys.executable, "-m", "crtool", *map(str, arguments)]
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], kind: str, *words: str) -> None:
+    """Asserts the status, one line of cause that has *words*, at most one of remedy, and no stack trace."""
+    lines = done.stderr.splitlines()
+
+    assert CHECKPOINT_STATUS[kind] == done.returncode, done.stderr
+    assert lines[0].startswith("crtool: ")
+    assert len(lines) <= 2
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def runs_on(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the target lives, untraced and not stopped."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return process.poll() is None and "TracerPid:\t0" in status and "State:\tS" in status
+
+
+@pytest.fixture
+def image(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> Path:
+    """A good image of the sleeper, which has been killed and waited for."""
+    path = tmp_path / "good.crt"
+    done = crtool("checkpoint", sleeper.pid, "--kill", "-o", path)
+    assert done.returncode == 0, done.stderr
+    sleeper.wait()
+    return path
+
+
+# -- targets ----------------------------------------------------------------------------------------------
+
+
+def test_a_pid_that_does_not_exist(tmp_path: Path) -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+
+    refused(crtool("checkpoint", child.pid, "-o", tmp_path / "x"), "target", "no process", str(child.pid))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_kernel_thread() -> None:
+    refused(crtool("checkpoint", 2), "target", "kernel thread", "kthreadd")
+
+
+def test_a_thread(tmp_path: Path) -> None:
+    code = "import threading, time; threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()"
+    program = f"{code}; print('ready', flush=True); time.sleep(1000)"
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        tid = next(int(tid) for tid in os.listdir(f"/proc/{process.pid}/task") if int(tid) != process.pid)
+
+        refused(crtool("checkpoint", tid, "-o", tmp_path / "x"), "target", "thread of PID", str(process.pid))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_ancestor_of_crtool() -> None:
+    refused(crtool("checkpoint", os.getpid()), "target", "ancestor")
+
+
+def test_crtool_itself() -> None:
+    script = f'exec {sys.executable} -m crtool checkpoint $$'
+    done = subprocess.run(["sh", "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    refused(done, "target", "crtool itself")
+
+
+def test_a_zombie(tmp_path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+        refused(crtool("checkpoint", pid, "-o", tmp_path / "x"), "target", "zombie")
+    finally:
+        os.waitpid(pid, 0)
+
+
+def test_somebody_elses_process(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """As nobody, in a child: nobody may not even read where this Python is installed."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            tmp_path.chmod(0o777)
+            os.chdir(tmp_path)
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            checkpoint(sleeper.pid, "x")
+        except CrtoolError as error:
+            status = error.status
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+
+    assert CHECKPOINT_STATUS["target"] == os.waitstatus_to_exitcode(status)
+    assert runs_on(sleeper)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_is_traced_already(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """The tracer is named."""
+    tracer = subprocess.Popen(["strace", "-o", os.devnull, "-p", str(sleeper.pid)], stderr=subprocess.PIPE)
+    try:
+        assert tracer.stderr is not None
+        tracer.stderr.readline()  # "strace: Process … attached"
+
+        refused(crtool("checkpoint", sleeper.pid, "-o", tmp_path / "x"), "obstacle", str(tracer.pid), "strace")
+    finally:
+        tracer.terminate()
+        tracer.wait()
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_obstacles_at_once(tmp_path: Path) -> None:
+    """A program with two sockets hears of both, and is not touched."""
+    code = "import socket, time; a = socket.socket(); b = socket.socket(); print('ready', flush=True); time.sleep(1000)"
+    out = tmp_path / "out"
+    with open(out, "wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        while b"ready" not in out.read_bytes():
+            pass
+        done = crtool("checkpoint", process.pid, "-o", tmp_path / "x")
+
+        assert done.returncode == CHECKPOINT_STATUS["obstacle"]
+        assert 2 == done.stderr.count("socket:[")
+        assert runs_on(process)
+        assert not (tmp_path / "x").exists()
+    finally:
+        process.kill()
+        process.wait()
+
+
+# -- places ------------------------------------------------------------------------------------------------
+
+
+def test_an_image_that_exists_is_kept(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("precious")
+
+    refused(crtool("checkpoint", sleeper.pid, "--kill", "-o", path), "usage", str(path))
+    assert path.read_text() == "precious"
+    assert runs_on(sleeper)
+
+
+def test_a_folder_that_is_not_there(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    refused(crtool("checkpoint", sleeper.pid, "--kill", "-o", tmp_path / "no" / "x"), "environment", "no")
+    assert runs_on(sleeper)
+
+
+def test_no_space_left(tmp_path: Path) -> None:
+    """A file system of 64 KiB, in a mount namespace that crtool shares with its target."""
+    script = """
+        mount -t tmpfs -o size=64k none "$1" && cd "$1" || exit 1
+        sleep 1000 </dev/null >/dev/null 2>&1 &
+        while [ "$(cat /proc/$!/comm)" != sleep ]; do :; done
+        "$2" -m crtool checkpoint $! --kill -o image
+        echo $? $(ls)
+        kill $! && echo alive
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path), sys.executable],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.stdout.split() == ["126", "alive"], done.stderr
+    assert "no space is left" in done.stderr
+
+
+# -- images ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["restart", "verify", "show"])
+def test_an_image_that_is_not_there(verb: str, tmp_path: Path) -> None:
+    refused(crtool(verb, tmp_path / "none.crt"), "missing", "none.crt")
+
+
+@pytest.mark.parametrize("verb", ["restart", "verify", "show"])
+def test_an_empty_image(verb: str, tmp_path: Path) -> None:
+    path = tmp_path / "empty.crt"
+    path.touch()
+
+    refused(crtool(verb, path), "image", "empty.crt")
+
+
+def test_a_damaged_image_is_refused_before_anything_is_born(image: Path) -> None:
+    content = bytearray(image.read_bytes())
+    for position in (20, 5000, len(content) // 2, len(content) - 10):
+        damaged = image.with_name("damaged.crt")
+        damaged.write_bytes(content[:position] + bytes([content[position] ^ 0x10]) + content[position + 1 :])
+
+        refused(crtool("restart", damaged, "--detach"), "image", "damaged.crt")
+
+
+def test_an_image_that_was_cut(image: Path) -> None:
+    content = image.read_bytes()
+    for length in (1, 4096, 6000, len(content) - 1):
+        cut = image.with_name("cut.crt")
+        cut.write_bytes(content[:length])
+
+        refused(crtool("restart", cut, "--detach"), "image", "cut.crt")
+
+
+# -- restarts ----------------------------------------------------------------------------------------------
+
+
+def test_a_pid_that_is_taken_is_named_with_its_holder(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "x.crt"
+    assert crtool("checkpoint", sleeper.pid, "-o", path).returncode == 0
+
+    refused(crtool("restart", path, "--detach"), "environment", str(sleeper.pid), "sleep")
+    assert runs_on(sleeper)
+
+
+def test_a_zombie_that_has_the_pid_is_named_with_its_parent(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "x.crt"
+    assert crtool("checkpoint", sleeper.pid, "--kill", "-o", path).returncode == 0
+
+    refused(crtool("restart", path, "--detach"), "environment", "zombie", str(os.getpid()))
+
+
+@pytest.fixture
+def reader_of_a_file(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A program that has a file open for reading."""
+    data = tmp_path / "data"
+    data.write_text("0123456789")
+    with open(data, "rb") as file:
+        null = subprocess.DEVNULL
+        process = subprocess.Popen(["sleep", "1000"], stdin=file, stdout=null, stderr=null, start_new_session=True)
+    try:
+        yield process, data
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("change", ["gone", "longer"])
+def test_a_file_that_has_changed(
+    reader_of_a_file: tuple[subprocess.Popen[bytes], Path], change: str, tmp_path: Path
+) -> None:
+    process, data = reader_of_a_file
+    path = tmp_path / "x.crt"
+    assert crtool("checkpoint", process.pid, "--kill", "-o", path).returncode == 0
+    process.wait()
+    if change == "gone":
+        data.unlink()
+    else:
+        data.write_text("0123456789abcdef")
+
+    done = crtool("restart", path, "--detach")
+
+    refused(done, "environment", str(data), *(["10", "16"] if change == "longer" else []))
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+def test_a_pidfile_that_cannot_be_written(image: Path, sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Nothing is left of what was nearly restored."""
+    refused(crtool("restart", image, "--detach", "--pidfile", tmp_path / "no" / "pid"), "environment", "pid")
+    with pytest.raises(ProcessLookupError):
+        os.kill(sleeper.pid, 0)
+
+
+def test_a_waiting_restart_ends_as_the_program_ends(image: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """By the same signal, here; the signal is sent to crtool, which forwards it."""
+    command = [sys.executable, "-m", "crtool", "restart", str(image)]
+    waiting = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not os.path.exists(f"/proc/{sleeper.pid}/exe") or "sleep" not in os.readlink(f"/proc/{sleeper.pid}/exe"):
+        assert waiting.poll() is None
+    while f"TracerPid:\t{waiting.pid}" in Path(f"/proc/{sleeper.pid}/status").read_text():
+        pass
+    waiting.send_signal(signal.SIGTERM)
+    waiting.communicate(timeout=30)
+
+    assert waiting.returncode == -signal.SIGTERM
