@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["dataclass"]
+__all__ = ["compile_init", "dataclass"]
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -34,6 +34,14 @@ else:
 def _compile_and_call(self: Any, *args: Any, **kwargs: Any) -> None:
     """The ``__init__`` of a class without instances: makes the real one, puts it in its own place, and calls it."""
     cls = type(self)
+    compile_init(cls)
+    cls.__init__(self, *args, **kwargs)
+
+
+def compile_init(cls: Any) -> None:
+    """Makes the real ``__init__`` of a class that has no instances yet."""
+    if cls.__init__ is not _compile_and_call:
+        return
     fields = dataclasses.fields(cls)
     defaults = {f"_{field.name}": field.default for field in fields if field.default is not dataclasses.MISSING}
     names = [f"{field.name}=_{field.name}" if f"_{field.name}" in defaults else field.name for field in fields]
@@ -45,7 +53,6 @@ def _compile_and_call(self: Any, *args: Any, **kwargs: Any) -> None:
     scope: dict[str, Any] = {}
     exec(source, defaults, scope)
     cls.__init__ = scope["__init__"]
-    cls.__init__(self, *args, **kwargs)
 
 
 def _values(record: Any) -> tuple[Any, ...]:

@@ -18,10 +18,10 @@ from crtool.engine.stages import Clock, Stage
 from crtool.errors import ObstacleError
 from crtool.image import codec
 from crtool.image.writer import ImageWriter
-from crtool.puppet.hold import deadline_in
+from crtool.kernel.wait import deadline_in
 from crtool.resources.files.inodes import ContentRecord, reopen
 from crtool.resources.memory import pages
-from crtool.tree.walk import descendants, name_of
+from crtool.tree.walk import Walk, name_of
 
 __all__ = ["checkpoint"]
 
@@ -55,19 +55,27 @@ def checkpoint(
         path = output if output is not None else _default_name(pid)
         image = ImageWriter.to_descriptor(path) if isinstance(path, int) else ImageWriter.create(path, force=force)
     with image:
-        with Frozen(pid, descendants, deadline) as frozen, Collector(frozen, report) as collector:
+        with clock.stage(Stage.PREFLIGHT):
+            codec.prepare(Snapshot)
+            walk = Walk()
+            walk(pid)
+        with Frozen(pid, walk, deadline) as frozen, Collector(frozen, report) as collector:
             clock.seconds[Stage.FREEZE.value] = frozen.seconds
             with clock.stage(Stage.COLLECT):
                 snapshot = collector.collect()
             with clock.stage(Stage.MEMORY):
                 _write(image, snapshot, collector, progress)
+            if leave != "running":
+                with clock.stage(Stage.COMMIT):
+                    size = image.finish()
+                if leave == "killed":
+                    _kill(frozen)
+                else:
+                    frozen.stopped = frozenset(frozen.processes)
+        clock.seconds[Stage.LET_GO.value] = frozen.letting_go_seconds
+        if leave == "running":
             with clock.stage(Stage.COMMIT):
                 size = image.finish()
-            if leave == "killed":
-                _kill(frozen)
-            elif leave == "stopped":
-                frozen.stopped = frozenset(frozen.processes)
-        clock.seconds[Stage.LET_GO.value] = 0.0
     saved = sum(pages.total(memory.extents) for memory in snapshot.memories) // cpu.PAGE_SIZE
     return CheckpointResult(
         image=None if isinstance(path, int) else os.fspath(path),

@@ -35,8 +35,9 @@ from crtool.procfs import status as status_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess, HeldThread
+from crtool.puppet.hold import HeldProcess
 from crtool.puppet.puppet import Puppet
+from crtool.puppet.thread import HeldThread
 from crtool.resources import registry
 from crtool.resources.files import kinds, owners, pipes
 from crtool.resources.files.collector import Inodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from crtool.procfs import status as status_file
 from crtool.procfs.read import read
 from crtool.procfs.stat import Stat
 from crtool.procfs.status import Status
-from crtool.puppet.hold import HeldProcess, HeldThread, seize
+from crtool.puppet.hold import HeldProcess
+from crtool.puppet.thread import HeldThread, seize
 from crtool.record import dataclass
 
 __all__ = ["Frozen", "FrozenProcess"]
@@ -46,32 +48,40 @@ class Frozen:
         self.processes: dict[int, FrozenProcess] = {}
         self.frozen_at = 0.0
         self.released_at = 0.0
+        self.letting_go_seconds = 0.0
         self.stopped: frozenset[int] = frozenset()  # processes to be left stopped by SIGSTOP
         self._descendants = descendants
         # A thread that is in the middle of vfork, or in the kernel's uninterruptible sleep, stops when it comes out.
         self._deadline = deadline if deadline is not None else time.monotonic() + _PATIENCE
+        self._collecting = True
         self._seized: dict[int, list[int]] = {}  # pid → TIDs that are ours, from before they have settled
 
     def __enter__(self) -> Frozen:
+        # A collection takes as long as everything else that is done for a small process while it is frozen.
+        self._collecting = gc.isenabled()
+        gc.disable()
         try:
             self._freeze()
         except BaseException:
-            self.let_go()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.let_go()
+        if self._collecting:
+            gc.enable()
 
     @property
     def seconds(self) -> float:
         """How long the tree stood still: from the first stop to the last release, or to now."""
-        return (self.released_at or time.monotonic()) - self.frozen_at
+        now = time.monotonic()
+        return (self.released_at or now) - (self.frozen_at or now)
 
     def _freeze(self) -> None:
-        self.frozen_at = time.monotonic()
         while True:
             new = [pid for pid in self._descendants(self.root) if pid not in self.processes]
+            self.frozen_at = self.frozen_at or time.monotonic()
             if not new:
                 return
             pending: dict[int, dict[int, HeldThread]] = {}
@@ -131,6 +141,7 @@ class Frozen:
 
     def let_go(self) -> None:
         """Brings everybody home and detaches; what has died meanwhile is passed over."""
+        start = time.monotonic()
         for process in self.processes.values():
             if process.held is None:
                 continue
@@ -145,6 +156,7 @@ class Frozen:
                 _detach_early(tid)
         self._seized.clear()
         self.released_at = self.released_at or time.monotonic()
+        self.letting_go_seconds = time.monotonic() - start
 
 
 def _threads(pid: int) -> list[int]:

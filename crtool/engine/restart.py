@@ -22,8 +22,8 @@ from crtool.image.reader import ImageReader
 from crtool.kernel.prctl import child_subreaper
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space
-from crtool.puppet.hold import await_group_stop
 from crtool.puppet.space import largest_hole
+from crtool.puppet.thread import await_group_stop
 from crtool.resources import registry
 from crtool.resources.files import owners
 from crtool.resources.files.terminals import find_callers

@@ -31,7 +31,8 @@ class Stage(Enum):
     contents of deleted files and shared memory first, since a restart needs them first, then pages by process."""
 
     COMMIT = "commit"
-    """Checkpoint. The image is synced and gets its name. Only behind this may a target be killed."""
+    """Checkpoint. The image is synced and gets its name. Only behind this may a target be killed or left stopped. One
+    that is to go on does not wait for the disk: it has been let go before."""
 
     LET_GO = "let go"
     """Checkpoint. Every thread is detached; or the tree is killed or left stopped, if that was asked for. This is done

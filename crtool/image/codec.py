@@ -27,8 +27,9 @@ import msgpack  # type: ignore[import-untyped]
 from crtool.errors import ImageError, InternalError
 from crtool.image.columns import Mismatch
 from crtool.image.schema import Schema, schema_of
+from crtool.record import compile_init
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "prepare", "unpack"]
 
 Record = TypeVar("Record")
 
@@ -53,6 +54,13 @@ def pack(record: object) -> bytes:
     except (ValueError, OverflowError) as error:
         raise InternalError(f"record {kind.__name__} cannot be stored: {error}") from None
     return prefix(kind) + packed
+
+
+def prepare(kind: type) -> None:
+    """Does beforehand, for somebody who will be in a hurry, whatever :func:`pack` does once for a *kind*."""
+    for record in schema_of(kind).records:
+        compile_init(record)
+    prefix(kind)
 
 
 def unpack(data: bytes | memoryview, kind: type[Record]) -> Record:

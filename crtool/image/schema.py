@@ -52,6 +52,11 @@ class Schema:
             for record in self._records.values()
         ]
 
+    @property
+    def records(self) -> list[type]:
+        """All record types that can occur."""
+        return list(self._records)
+
     def _record(self, kind: type) -> RecordColumn:
         """The column of the dataclass *kind*, made once."""
         if kind in self._open:

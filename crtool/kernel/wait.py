@@ -10,7 +10,7 @@ from crtool.abi import ptrace as abi
 from crtool.errors import TargetDied, TimeoutExpired
 from crtool.record import dataclass
 
-__all__ = ["Stop", "WaitStatus", "wait_for_stop"]
+__all__ = ["Stop", "WaitStatus", "deadline_in", "wait_for_stop"]
 
 WALL = 0x40000000  # __WALL: also children that do not send SIGCHLD, and threads
 
@@ -82,3 +82,8 @@ def wait_for_stop(tid: int, deadline: float | None = None) -> WaitStatus:
             raise TimeoutExpired(f"PID {tid} did not stop in the time given", "give it more --timeout")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.002)
+
+
+def deadline_in(seconds: float | None) -> float | None:
+    """The time of time.monotonic() that lies *seconds* ahead."""
+    return None if seconds is None else time.monotonic() + seconds

@@ -18,7 +18,8 @@ from collections.abc import Callable
 
 from crtool.abi.signals import SS_DISABLE, SS_ONSTACK, STACK_T
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess, HeldThread
+from crtool.puppet.hold import HeldProcess
+from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
 
 __all__ = ["AltstackRecord", "dump", "restore"]

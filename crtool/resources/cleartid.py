@@ -18,7 +18,8 @@ from collections.abc import Callable
 from crtool.abi.prctl import PR_GET_TID_ADDRESS
 from crtool.errors import EnvironmentDiffers
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess, HeldThread
+from crtool.puppet.hold import HeldProcess
+from crtool.puppet.thread import HeldThread
 
 __all__ = ["dump", "restore"]
 

@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from crtool.abi.prctl import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess, HeldThread
+from crtool.puppet.hold import HeldProcess
+from crtool.puppet.thread import HeldThread
 
 __all__ = ["dump", "restore"]
 

@@ -17,8 +17,9 @@ from crtool.procfs import status as status_file
 from crtool.procfs.read import read
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess, HeldThread
+from crtool.puppet.hold import HeldProcess
 from crtool.puppet.puppet import Puppet
+from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
 from crtool.resources import altstack as alternate_stack
 from crtool.resources import (

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from crtool.kernel.process import get_robust_list
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldThread
+from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
 
 __all__ = ["RobustRecord", "dump", "restore"]

@@ -15,7 +15,7 @@ A thread that is stopped within a critical section is taken out of it before any
 from __future__ import annotations
 
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldThread
+from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
 
 __all__ = ["RseqRecord", "dump", "restore"]

@@ -38,7 +38,8 @@ from crtool.kernel import ptrace
 from crtool.kernel.process import tgkill
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch, Call
-from crtool.puppet.hold import HeldProcess, HeldThread
+from crtool.puppet.hold import HeldProcess
+from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
 
 __all__ = [

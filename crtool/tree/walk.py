@@ -5,11 +5,14 @@ The only place that uses psutil. /proc/PID/task/TID/children, which would be fas
 
 from __future__ import annotations
 
+import os
+
 import psutil
 
-from crtool.errors import TargetError
+from crtool.errors import TargetDied, TargetError
+from crtool.procfs.read import read
 
-__all__ = ["bearer", "descendants", "name_of"]
+__all__ = ["Walk", "bearer", "descendants", "name_of"]
 
 
 def descendants(pid: int) -> list[int]:
@@ -18,6 +21,49 @@ def descendants(pid: int) -> list[int]:
         return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
     except psutil.NoSuchProcess:
         raise TargetError(f"there is no process with PID {pid}", "look for it with ps") from None
+
+
+class Walk:
+    """Lists the same living tree again and again, for somebody who makes it stand still meanwhile.
+
+    Only what was not there the last time is looked at: on a machine of thousands of processes everything else would
+    take most of the time for which the tree stands still. Nobody becomes a descendant later on: a process whose parent
+    ends is given to an ancestor. Whose parent could not be seen, because it ended just then, is looked at again. A
+    number that was given to somebody else shows by another inode.
+    """
+
+    def __init__(self) -> None:
+        self._parents: dict[tuple[int, int], int] = {}  # (PID, inode of its folder in /proc) → PID of its parent
+
+    def __call__(self, pid: int) -> list[int]:
+        """*pid* first, then all its descendants, parents before their children; zombies are among them."""
+        with os.scandir("/proc") as entries:
+            found = [(int(entry.name), entry.inode()) for entry in entries if entry.name.isdigit()]
+        parents = {}
+        for key in found:
+            parent = self._parents.get(key, -1)
+            parent = _parent(key[0]) if parent < 0 else parent
+            if parent >= 0:
+                parents[key] = parent
+        numbers = {0} | {number for number, _ in parents}
+        self._parents = {key: parent for key, parent in parents.items() if parent in numbers}
+        if pid not in numbers:
+            raise TargetError(f"there is no process with PID {pid}", "look for it with ps")
+        children: dict[int, list[int]] = {}
+        for (number, _), parent in parents.items():
+            children.setdefault(parent, []).append(number)
+        line = [pid]
+        for number in line:
+            line += children.get(number, ())
+        return line
+
+
+def _parent(pid: int) -> int:
+    """The PID of the parent, 0 if that is outside of this PID namespace; −1 of a process that has ended."""
+    try:
+        return int(read(pid, "stat").rpartition(b")")[2].split(None, 2)[1])
+    except TargetDied:
+        return -1
 
 
 def bearer(number: int) -> str:

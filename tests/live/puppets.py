@@ -23,8 +23,9 @@ from crtool.procfs.status import Status
 from crtool.procfs.status import parse as parse_status
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space, bear_root
-from crtool.puppet.hold import HeldProcess, HeldThread, seize
+from crtool.puppet.hold import HeldProcess
 from crtool.puppet.puppet import Puppet
+from crtool.puppet.thread import HeldThread, seize
 
 __all__ = ["Program", "answer", "bytes_of", "hold", "newborn", "program", "run", "status_of", "tasks", "thread"]
 

@@ -9,7 +9,8 @@ from crtool.kernel.process import read_memory
 from crtool.procfs import maps
 from crtool.procfs.read import read
 from crtool.puppet.critical import abort_critical_section, leave_critical_section
-from crtool.puppet.hold import HeldProcess, HeldThread, seize
+from crtool.puppet.hold import HeldProcess
+from crtool.puppet.thread import HeldThread, seize
 
 from .puppets import program, status_of, tasks
 

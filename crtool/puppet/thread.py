@@ -1,0 +1,104 @@
+"""One thread of a living process under our hands: seizing it, letting it come to rest, reading what is its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import field
+from functools import partial
+
+from crtool.abi import ptrace as ptrace_abi
+from crtool.arch import cpu
+from crtool.errors import InternalError, Obstacle, ObstacleError, TargetDied
+from crtool.kernel import process, ptrace
+from crtool.kernel.wait import Stop, wait_for_stop
+from crtool.procfs import stat as stat_file
+from crtool.procfs.read import read
+from crtool.puppet.critical import leave_critical_section
+from crtool.puppet.suspension import suspend_seccomp
+from crtool.record import dataclass
+
+__all__ = ["HeldThread", "await_group_stop", "seize"]
+
+
+def seize(tid: int) -> None:
+    """Becomes the tracer of *tid* and asks it to stop, without waiting for that."""
+    ptrace.seize(tid, ptrace_abi.O_TRACESYSGOOD)
+    ptrace.interrupt(tid)
+
+
+@dataclass
+class HeldThread:
+    """A seized thread and, once it has stopped, the state that is its own."""
+
+    tid: int
+    registers: cpu.Registers  # as they are; on release the kernel restarts what was interrupted
+    portable: cpu.Registers  # the same for a task without this one's restart block: on the way home, after a restart
+    fpu: bytes
+    mask: int
+    stop_signal: int  # with which job control has stopped the process, 0 if it has not
+    rseq: tuple[int, int, int]  # address, size, signature
+    seccomp: bool = False  # under filters, which are suspended while it is held
+    stop_signals: list[int] = field(default_factory=list)  # arrived while it was held
+
+    @classmethod
+    def settle(cls, tid: int, deadline: float | None) -> HeldThread:
+        """Waits until the seized thread *tid* has come to rest, and reads its state.
+
+        A signal that is just being delivered goes its way: it is injected, and the thread stops again
+        at the first instruction of the handler, or does not, if the signal ends it.
+        """
+        while True:
+            status = wait_for_stop(tid, deadline)
+            if status.kind in (Stop.INTERRUPTED, Stop.GROUP):
+                break
+            if status.kind is Stop.SIGNAL:
+                # Any trap uses up the pending interrupt, so it is asked for again.
+                ptrace.interrupt(tid)
+                ptrace.cont(tid, status.signal)
+            else:
+                raise InternalError(f"PID {tid}: unexpected stop ({status.kind.value})")
+        if ptrace.user_dispatch(tid):
+            raise ObstacleError(
+                [Obstacle(tid, "", "handles its own system calls (PR_SET_SYSCALL_USER_DISPATCH)", "there is none")]
+            )
+        registers = ptrace.registers(tid)
+        rseq = ptrace.rseq(tid)
+        leave_critical_section(tid, rseq[0], registers)
+        if registers.forgive_interruption():
+            ptrace.set_registers(tid, registers)
+        code = b""
+        if registers.lost_number:
+            before = cpu.CODE_BEFORE_CALL
+            code = _peek(tid, registers.ip - before, before) or b""
+        return cls(
+            tid,
+            registers,
+            registers.without_restart_block(code, partial(_peek, tid)),
+            ptrace.fpu(tid),
+            ptrace.signal_mask(tid),
+            status.signal if status.kind is Stop.GROUP else 0,
+            rseq,
+            suspend_seccomp(tid, ptrace_abi.O_TRACESYSGOOD),
+        )
+
+
+def _peek(tid: int, address: int, length: int) -> bytes | None:
+    try:
+        return process.read_memory(tid, address, length)
+    except OSError:
+        return None
+
+
+def await_group_stop(tids: Sequence[int]) -> None:
+    """Waits until the tasks, just detached, stand still again: each wakes up for a moment to take its place in the
+    stop.
+
+    Not for ever: somebody may have sent SIGCONT meanwhile.
+    """
+    deadline = time.monotonic() + 0.2
+    for tid in tids:
+        with suppress(TargetDied):
+            while stat_file.parse(read(tid, "stat")).state == "R" and time.monotonic() < deadline:
+                time.sleep(0.0002)
