@@ -1,4 +1,4 @@
-/* specimen: current folder that is deleted | group: files | needs: deleted folders */
+/* specimen: current folder that is deleted | group: files | needs: nothing */
 #include "files.h"
 
 int main(void) {

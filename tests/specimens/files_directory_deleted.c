@@ -1,4 +1,4 @@
-/* specimen: open folder that is deleted | group: files | needs: deleted folders */
+/* specimen: open folder that is deleted | group: files | needs: nothing */
 #include "files.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* specimen: slave alone: the master has been closed, the terminal is hung up | group: terminals | needs: hung-up terminals */
+/* specimen: slave alone: the master has been closed, the terminal is hung up | group: terminals | needs: nothing */
 #include "terminals.h"
 
 int main(void) {
