@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .run import Run
 
-__all__ = ["MODES"]
+__all__ = ["MODES", "refused"]
 
 LINKS = 3
 """Restarts in a chain: the second shows what the first did not restore, the third what only looks restored."""
@@ -42,6 +42,15 @@ def chain(run: Run) -> None:
     """The restart of a restart of a restart."""
     for _ in range(LINKS):
         run.restart(run.checkpoint("--kill"))
+    run.pass_judgement()
+
+
+def refused(run: Run) -> None:
+    """In place of the others, for what the kernel lets nobody save: a refusal by name, and an unharmed target."""
+    image = run.folder / "refused.crt"
+    done = run.attempt("checkpoint", str(run.root), "-o", str(image), "--kill")
+    if done.returncode != 121 or b"vfork" not in done.stdout or image.exists():
+        raise run.broken("this is no refusal by name")
     run.pass_judgement()
 
 

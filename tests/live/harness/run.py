@@ -131,6 +131,12 @@ class Run:
 
     def crtool(self, *arguments: str) -> None:
         """Runs one verb of crtool, which must end with 0."""
+        done = self.attempt(*arguments)
+        if done.returncode:
+            raise self.broken(f"crtool {arguments[0]} ended with {done.returncode}")
+
+    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Runs one verb of crtool, which may fail."""
         try:
             done = subprocess.run(
                 self._command(*arguments), cwd=REPOSITORY, stdin=subprocess.DEVNULL,
@@ -140,8 +146,7 @@ class Run:
             self._note(arguments, "no end", expired.stdout or b"")
             raise self.broken(f"crtool {arguments[0]} hangs") from None
         self._note(arguments, f"status {done.returncode}", done.stdout)
-        if done.returncode:
-            raise self.broken(f"crtool {arguments[0]} ended with {done.returncode}")
+        return done
 
     def end(self) -> None:
         """Ends whatever is left of the run."""
