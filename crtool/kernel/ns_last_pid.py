@@ -27,6 +27,7 @@ from crtool.kernel.wait import WALL
 __all__ = ["bear", "is_taken", "reason_against"]
 
 PATH = "/proc/sys/kernel/ns_last_pid"
+_AT_FIRST = 0.2  # seconds in which a neighbour that happens to pass by when we begin has gone again
 _PATIENCE = 10.0  # seconds of trying against a noisy neighbour; one try takes well under a millisecond
 _PASSING = 3.0  # seconds that a short command may live, on a busy machine
 _IMPOSSIBLE = {
@@ -70,7 +71,7 @@ def bear(request: EcloneRequest) -> int:
         os.pwrite(fd, last, 0)  # what goes wrong here is an exception; the calls below are only known by their outcome
         buffer = ctypes.create_string_buffer(last, len(last))
         write = prepared("pwrite64", fd, ctypes.addressof(buffer), len(last), 0)
-        patience = 0.0  # who has the number before our first try has not been led there by our writes
+        patience = _AT_FIRST
         while True:
             if _stays_taken(wanted, patience):
                 raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
