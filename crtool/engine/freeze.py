@@ -83,6 +83,8 @@ class Frozen:
             new = [pid for pid in self._descendants(self.root) if pid not in self.processes]
             self.frozen_at = self.frozen_at or time.monotonic()
             if not new:
+                if self.processes[self.root].held is None:
+                    raise TargetDied(self.root)
                 return
             pending: dict[int, dict[int, HeldThread]] = {}
             for pid in new:
@@ -132,6 +134,8 @@ class Frozen:
             stat, status = stat_file.parse(read(pid, "stat")), status_file.parse(read(pid, "status"))
         except TargetDied:
             if threads:
+                raise
+            if pid == self.root:
                 raise
             return  # it has been reaped; the next pass will not list it
         held = None
