@@ -111,6 +111,7 @@ def _write(
 
     def submit(nbytes: int) -> None:
         nonlocal done
+        collector.frozen.hurry()
         image.submit(nbytes)
         done += nbytes
         if progress is not None:

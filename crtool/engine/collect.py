@@ -7,7 +7,6 @@ shared thing its place in a table. When it is done all tasks are at home again; 
 from __future__ import annotations
 
 import os
-import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,7 +51,7 @@ from crtool.resources.registry import ThreadState
 __all__ = ["Collector"]
 
 _READS = 5  # of timers that expire faster than they can be read
-_XSTATE_FEATURES = 464  # where PTRACE_GETREGSET(NT_X86_XSTATE) gives XCR0
+
 
 class Collector:
     """Builds the Snapshot of a frozen tree. As a context manager it closes what it has borrowed."""
@@ -122,12 +121,12 @@ class Collector:
     def _host(self) -> HostRecord:
         held = next(process.held for process in self.frozen.processes.values() if process.held is not None)
         fpu = next(iter(held.threads.values())).fpu
-        (xfeatures,) = struct.unpack_from("<Q", fpu, _XSTATE_FEATURES)
-        return HostRecord(os.uname().release, time.time(), xfeatures, len(fpu))
+        return HostRecord(os.uname().release, time.time(), cpu.xfeatures(fpu), len(fpu))
 
     # -- processes and threads --------------------------------------------------------------------
 
     def _process(self, process: FrozenProcess) -> ProcessRecord:
+        self.frozen.hurry()
         stat, held = process.stat, process.held
         threads: tuple[ThreadRecord, ...] = ()
         memory, state = -1, None

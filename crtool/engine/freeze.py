@@ -51,6 +51,7 @@ class Frozen:
         self.letting_go_seconds = 0.0
         self.stopped: frozenset[int] = frozenset()  # processes to be left stopped by SIGSTOP
         self._descendants = descendants
+        self._limit = deadline
         # A thread that is in the middle of vfork, or in the kernel's uninterruptible sleep, stops when it comes out.
         self._deadline = deadline if deadline is not None else time.monotonic() + _PATIENCE
         self._collecting = True
@@ -77,6 +78,11 @@ class Frozen:
         """How long the tree stood still: from the first stop to the last release, or to now."""
         now = time.monotonic()
         return (self.released_at or now) - (self.frozen_at or now)
+
+    def hurry(self) -> None:
+        """To be called now and then while the tree stands still: TimeoutExpired when it has done so for too long."""
+        if self._limit is not None and time.monotonic() > self._limit:
+            raise TimeoutExpired("the checkpoint did not end in the time given", "give it more --timeout")
 
     def _freeze(self) -> None:
         while True:

@@ -251,8 +251,8 @@ class Rebuilder:
             ptrace.set_options(puppet.tid, ptrace_abi.O_TRACESYSGOOD | ptrace_abi.O_EXITKILL)
             puppet.become(cpu.Registers(thread.registers), thread.fpu, thread.mask)
 
-    def release(self, *, stopped: bool) -> None:
-        """Detaches from every thread; *stopped*: the process is to stand still until somebody sends SIGCONT."""
+    def complete(self, *, stopped: bool) -> None:
+        """The last that happens to the process. *stopped*: it is to stand still until somebody sends SIGCONT."""
         if stopped:
             os.kill(self.puppet.pid, signal.SIGSTOP)
         for thread in self.record.threads:
@@ -261,6 +261,14 @@ class Rebuilder:
             sigpending.restore_from_outside(self.puppet.pid, self.record.state.pending)
         if self.record.dead_leader:
             self._end_leader()
+
+    def outlive(self) -> None:
+        """From here on the process goes on even if crtool dies, since everybody in the tree is complete."""
+        for puppet in self.threads.values():
+            ptrace.set_options(puppet.tid, ptrace_abi.O_TRACESYSGOOD)
+
+    def release(self) -> None:
+        """Detaches from every thread."""
         for puppet in self.threads.values():
             puppet.release()
         os.close(self.puppet.memory)

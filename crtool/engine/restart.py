@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from crtool.abi.termios import TIOCSPGRP
+from crtool.arch import cpu
 from crtool.engine.foreground import Foreground
 from crtool.engine.forest import forest_of
 from crtool.engine.prepare import Prepared
@@ -19,6 +20,7 @@ from crtool.engine.wait import wait_for
 from crtool.errors import EnvironmentDiffers
 from crtool.image import codec
 from crtool.image.reader import ImageReader
+from crtool.kernel import ptrace
 from crtool.kernel.prctl import child_subreaper
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space
@@ -60,7 +62,6 @@ def restart(
                 reader.verify(None if progress is None else lambda n, total: progress(Progress("verifying", n, total)))
         with Prepared(snapshot, reader) as prepared:
             with clock.stage(Stage.PREPARE):
-                _judge_cpu(snapshot)
                 _judge_terminal(snapshot, detach=detach)
                 order = plan(forest_of(snapshot), _numbers_in_use())
                 prepared.make()
@@ -69,6 +70,7 @@ def restart(
                 with clock.stage(Stage.BIRTHS):
                     puppets = grow(order, _free_space(snapshot), who_has, prepared.controlling)
                 try:
+                    _judge_cpu(snapshot, puppets[snapshot.root])
                     living = _rebuild(snapshot, puppets, prepared, clock)
                     if reader.is_stream:
                         reader.finish()
@@ -79,7 +81,11 @@ def restart(
                     raise
             with clock.stage(Stage.RELEASE):
                 for process in living:
-                    process.release(stopped=leave_stopped)
+                    process.complete(stopped=leave_stopped)
+                for process in living:
+                    process.outlive()
+                for process in living:
+                    process.release()
                 await_group_stop([pid for process in living if process.record.stop_signal for pid in process.threads])
             if pidfile is not None and prepared_pidfile is not None:
                 os.rename(prepared_pidfile, pidfile)
@@ -100,12 +106,9 @@ def restart(
             job.close()
 
 
-def _judge_cpu(snapshot: Snapshot) -> None:
-    """Compares the CPU state that the image has with what this CPU can load."""
-    from crtool.kernel.features import xfeatures  # noqa: PLC0415
-
-    here = xfeatures()
-    if missing := snapshot.host.xfeatures & ~here:
+def _judge_cpu(snapshot: Snapshot, puppet: Newborn) -> None:
+    """Compares the CPU state that the image has with what this CPU can load, which a newborn tells at no cost."""
+    if missing := snapshot.host.xfeatures & ~cpu.xfeatures(ptrace.fpu(puppet.tid)):
         raise EnvironmentDiffers(
             f"this CPU lacks registers that the image has (XSAVE features {missing:#x})",
             "restart it on a CPU that has them",

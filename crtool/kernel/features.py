@@ -23,7 +23,7 @@ from crtool.kernel.syscall import memory_address, syscall
 from crtool.kernel.wait import wait_for_stop
 from crtool.record import dataclass
 
-__all__ = ["Probe", "probe_all", "xfeatures"]
+__all__ = ["Probe", "probe_all"]
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,6 @@ def _stopped_child() -> Iterator[int]:
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0x40000000)
-
-
-def xfeatures() -> int:
-    """XCR0: the CPU state components that the kernel saves, as ptrace shows them of a child."""
-    with _stopped_child() as pid:
-        (features,) = struct.unpack_from("<Q", ptrace.fpu(pid), 464)
-        return int(features)
 
 
 def _ptrace() -> str | None:

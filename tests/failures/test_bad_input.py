@@ -307,3 +307,11 @@ def test_a_waiting_restart_ends_as_the_program_ends(image: Path, sleeper: subpro
     waiting.communicate(timeout=30)
 
     assert waiting.returncode == -signal.SIGTERM
+
+
+def test_a_timeout_lets_the_target_go(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    done = crtool("checkpoint", sleeper.pid, "--timeout", "0.000001", "--kill", "-o", tmp_path / "x")
+
+    assert done.returncode == 124, done.stderr
+    assert runs_on(sleeper)
+    assert not list(tmp_path.iterdir())
