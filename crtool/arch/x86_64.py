@@ -30,6 +30,7 @@ __all__ = [
     "find_gadgets",
     "home",
     "home_size",
+    "xfeatures",
 ]
 
 NAME = "x86_64"
@@ -312,14 +313,20 @@ _BEFORE_AMX = 2696  # end of PKRU: the area's size for a task that may not use A
 FRAME_ALIGN = 64  # XRSTOR wants its area so
 
 
+def xfeatures(fpu: bytes) -> int:
+    """The components of the CPU state (XCR0) of the machine that an FPU image is from, as the kernel notes them there."""
+    (features,) = struct.unpack_from("<Q", fpu, _SW_RESERVED)
+    return int(features)
+
+
 def _frame_fpu(fpu: bytes) -> bytes:
     """The FPU image of PTRACE_GETREGSET(NT_X86_XSTATE), as a signal frame holds it."""
-    (xfeatures,) = struct.unpack_from("<Q", fpu, _SW_RESERVED)
+    features = xfeatures(fpu)
     (in_use,) = struct.unpack_from("<Q", fpu, 512)
     size = len(fpu)
-    if xfeatures & _XFEATURES_AMX and not in_use & _XFEATURES_AMX:
-        size, xfeatures = _BEFORE_AMX, xfeatures & ~_XFEATURES_AMX
-    software = struct.pack("<IIQI28x", _FP_XSTATE_MAGIC1, size + 4, xfeatures, size)
+    if features & _XFEATURES_AMX and not in_use & _XFEATURES_AMX:
+        size, features = _BEFORE_AMX, features & ~_XFEATURES_AMX
+    software = struct.pack("<IIQI28x", _FP_XSTATE_MAGIC1, size + 4, features, size)
     return fpu[:_SW_RESERVED] + software + fpu[512:size] + struct.pack("<I", _FP_XSTATE_MAGIC2)
 
 

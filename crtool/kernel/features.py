@@ -10,8 +10,8 @@ import errno
 import fcntl
 import mmap
 import os
+import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,7 +20,7 @@ from crtool.abi import ptrace as ptrace_abi
 from crtool.kernel import pagemap, process, ptrace
 from crtool.kernel.clone import why_no_set_tid
 from crtool.kernel.syscall import memory_address, syscall
-from crtool.kernel.wait import wait_for_stop
+from crtool.kernel.wait import WALL, wait_for_stop
 from crtool.record import dataclass
 
 __all__ = ["Probe", "probe_all"]
@@ -48,11 +48,13 @@ def probe_all() -> Iterator[Probe]:
 
 @contextmanager
 def _stopped_child() -> Iterator[int]:
-    """A child of ours, seized and stopped, that dies with us."""
+    """A child of ours, seized and stopped, that dies with us: also before it is seized, when its pipe ends."""
+    gate, keeper = os.pipe()
     pid = os.fork()
     if pid == 0:
-        while True:
-            time.sleep(3600)
+        os.close(keeper)
+        os.read(gate, 1)
+        os._exit(0)
     try:
         ptrace.seize(pid, ptrace_abi.O_EXITKILL)
         ptrace.interrupt(pid)
@@ -60,13 +62,20 @@ def _stopped_child() -> Iterator[int]:
         yield pid
     finally:
         os.kill(pid, 9)
-        os.waitpid(pid, 0x40000000)
+        os.waitpid(pid, WALL)
+        os.close(gate)
+        os.close(keeper)
 
 
 def _ptrace() -> str | None:
     with _stopped_child() as pid:
         ptrace.registers(pid)
         ptrace.signal_mask(pid)
+    return None
+
+
+def _peek_signals() -> str | None:
+    with _stopped_child() as pid:
         ptrace.queued_signals(pid, shared=True)
     return None
 
@@ -166,6 +175,24 @@ def _timer_ids() -> str | None:
     return None
 
 
+def _repair() -> str | None:
+    with socket.socket() as tcp:
+        tcp.setsockopt(socket.IPPROTO_TCP, 19, 1)  # TCP_REPAIR, linux/tcp.h
+    return None
+
+
+def _track_writes() -> str | None:
+    # struct uffdio_api: api, wanted features, ioctls (linux/userfaultfd.h)
+    fd = syscall("userfaultfd", os.O_CLOEXEC | 1)  # UFFD_USER_MODE_ONLY
+    try:
+        fcntl.ioctl(fd, 0xC018AA3F, struct.pack("<QQQ", 0xAA, 1 << 15, 0))  # UFFDIO_API, UFFD_FEATURE_WP_ASYNC
+    except OSError:
+        return "before 6.7 the kernel cannot do that by itself"
+    finally:
+        os.close(fd)
+    return None
+
+
 def _time_namespaces() -> str | None:
     return None if os.path.exists("/proc/self/ns/time") else "this kernel has none"
 
@@ -179,7 +206,8 @@ def _seal() -> str | None:
 
 
 _PROBES: tuple[tuple[str, bool, str, Callable[[], str | None]], ...] = (
-    ("ptrace", True, "stop a process and read its registers, mask and signals", _ptrace),
+    ("ptrace", True, "stop a process and read its registers and mask", _ptrace),
+    ("peeksiginfo", True, "read queued signals", _peek_signals),
     ("set_tid", True, "give a process the PID it had (clone3)", _choose_pids),
     ("pidfd_getfd", True, "borrow descriptors", _pidfd_getfd),
     ("kcmp", True, "find out what is shared", _kcmp),
@@ -192,5 +220,7 @@ _PROBES: tuple[tuple[str, bool, str, Callable[[], str | None]], ...] = (
     ("guard regions", False, "save guard pages (MADV_GUARD_INSTALL)", _guards),
     ("timer IDs", False, "give POSIX timers their IDs at once", _timer_ids),
     ("mseal", False, "seal mappings", _seal),
+    ("TCP_REPAIR", False, "save connections (not used yet)", _repair),
+    ("userfaultfd", False, "see which pages change between checkpoints (not used yet)", _track_writes),
     ("time namespaces", False, "let clocks go on where they were", _time_namespaces),
 )
