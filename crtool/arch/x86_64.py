@@ -314,7 +314,7 @@ FRAME_ALIGN = 64  # XRSTOR wants its area so
 
 
 def xfeatures(fpu: bytes) -> int:
-    """The components of the CPU state (XCR0) of the machine that an FPU image is from: the kernel notes them there."""
+    """The components of the CPU state (XCR0) of the machine that an FPU image is from: the kernel notes them in it."""
     (features,) = struct.unpack_from("<Q", fpu, _SW_RESERVED)
     return int(features)
 
