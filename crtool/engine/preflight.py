@@ -33,7 +33,7 @@ class Report:
     pids: list[int]
     obstacles: list[Obstacle] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    memory: int = 0  # bytes resident in private memory: about the size of an image
+    memory: int = 0  # bytes of private memory in use, in RAM or swapped out: about the size of an image
 
 
 def survey(pid: int) -> Report:
@@ -102,6 +102,8 @@ def _survey_process(report: Report, pid: int, pipes: PipeEnds, terminals: Ends) 
     for tid in threads(pid):
         with suppress(TargetDied):
             report.obstacles.extend(arch_prctl.obstacles(pid, status_file.parse(read(pid, "status", tid))))
+    if status.memory is not None:
+        report.memory += status.memory.resident_anonymous + status.memory.swapped
     _survey_namespaces(report, pid)
     _survey_files(report, pid, pipes, terminals)
 

@@ -57,6 +57,7 @@ def restart(
     reader = ImageReader.from_descriptor(image) if isinstance(image, int) else ImageReader.open(image)
     with reader:
         with clock.stage(Stage.READ):
+            reader.info.require_cpu(cpu.NAME, cpu.PAGE_SIZE, reader.name)
             snapshot = codec.unpack(reader.records, Snapshot)
             if not reader.is_stream:
                 reader.verify(None if progress is None else lambda n, total: progress(Progress("verifying", n, total)))

@@ -7,12 +7,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from crtool.engine.checkpoint import checkpoint
-from crtool.errors import CrtoolError
+from crtool.engine.restart import restart
+from crtool.engine.results import Progress
+from crtool.errors import CrtoolError, EnvironmentDiffers
+from crtool.image.header import HEADER_LENGTH, VERSION, judge
+from crtool.image.reader import ImageReader
+from crtool.image.writer import ImageWriter
 
 CHECKPOINT_STATUS = {"usage": 120, "target": 121, "obstacle": 122, "image": 123, "environment": 126, "missing": 127}
 
@@ -182,6 +188,43 @@ def test_a_folder_that_is_not_there(sleeper: subprocess.Popen[bytes], tmp_path: 
     assert runs_on(sleeper)
 
 
+def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+    """A file system that is mounted read-only: root may write to everything else."""
+    script = """
+        mount -t tmpfs -o ro none "$1" || exit 1
+        sleep 1000 </dev/null >/dev/null 2>&1 &
+        while [ "$(cat /proc/$!/comm)" != sleep ]; do :; done
+        "$2" -m crtool checkpoint $! --kill -o "$1/image"
+        echo $?
+        kill $! && echo alive
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path), sys.executable],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert done.stdout.split() == ["126", "alive"], done.stderr
+    assert "read-only" in done.stderr
+
+
+def test_a_folder_that_vanishes_meanwhile(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """The folder is there when crtool looks, and is not when the image is to get its name."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def vanish(_progress: Progress) -> None:
+        if folder.exists():
+            folder.rmdir()
+
+    with pytest.raises(CrtoolError) as raised:
+        checkpoint(sleeper.pid, folder / "image", leave="killed", progress=vanish)
+
+    assert CHECKPOINT_STATUS["environment"] == raised.value.status
+    assert str(folder) in raised.value.message
+    assert runs_on(sleeper)
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_space_left(tmp_path: Path) -> None:
     """A file system of 64 KiB, in a mount namespace that crtool shares with its target."""
     script = """
@@ -233,6 +276,45 @@ def test_an_image_that_was_cut(image: Path) -> None:
         cut.write_bytes(content[:length])
 
         refused(crtool("restart", cut, "--detach"), "image", "cut.crt")
+
+
+def with_header(image: Path, **changes: object) -> Path:
+    """A copy of *image* whose header says something else, with a checksum that is right."""
+    content = image.read_bytes()
+    header = replace(judge(content[:HEADER_LENGTH], "image"), **changes)  # type: ignore[arg-type]
+    other = image.with_name("other.crt")
+    other.write_bytes(header.pack() + content[HEADER_LENGTH:])
+    return other
+
+
+@pytest.mark.parametrize("verb", ["restart", "verify", "show"])
+def test_an_image_of_a_newer_version(image: Path, verb: str) -> None:
+    newer = with_header(image, version=VERSION + 1)
+
+    refused(crtool(verb, newer), "image", "other.crt", f"version {VERSION + 1}", f"version {VERSION}")
+
+
+def test_an_image_of_another_cpu(image: Path) -> None:
+    other = "aarch64" if os.uname().machine == "x86_64" else "x86_64"
+
+    path = image.with_name("other.crt")
+    with ImageReader.open(image) as good, ImageWriter.create(path) as foreign:
+        foreign.begin(cpu=other, page_size=4096, records=good.records, data_length=0)
+        foreign.finish()
+
+    refused(crtool("restart", path, "--detach"), "environment", "other.crt", other, os.uname().machine)
+
+
+def test_an_image_of_a_cpu_with_more_registers(
+    image: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out when the root has been born; it is gone again before anything of the program runs."""
+    monkeypatch.setattr("crtool.arch.x86_64.xfeatures", lambda fpu: 0b11)
+
+    with pytest.raises(EnvironmentDiffers, match="XSAVE features"):
+        restart(image, detach=True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(sleeper.pid, 0)
 
 
 # -- restarts ----------------------------------------------------------------------------------------------
