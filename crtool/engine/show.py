@@ -22,6 +22,7 @@ from crtool.image.reader import ImageReader
 from crtool.resources.files.inodes import DeletedRecord, InodeRecord, MemfdRecord, PathRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
+from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.mappings import MappingRecord
 
 __all__ = ["show"]
@@ -94,8 +95,17 @@ def _mappings(memory: MemoryRecord, inodes: tuple[InodeRecord, ...]) -> Iterator
             if extent.start >= mapping.end:
                 break
             saved += max(0, min(mapping.end, extent.start + extent.length) - max(mapping.start, extent.start))
-        name = _name(inodes[mapping.inode]) if mapping.inode >= 0 else mapping.name.decode(errors="replace")
+        name = _name(inodes[mapping.inode]) if mapping.inode >= 0 else _purpose(mapping, memory.bounds)
         yield MappingSummary(mapping.start, mapping.end, _permissions(mapping), name, saved)
+
+
+def _purpose(mapping: MappingRecord, bounds: BoundsRecord) -> str:
+    """What /proc/PID/maps would call a mapping that has no file."""
+    if mapping.start <= bounds.start_stack < mapping.end:
+        return "[stack]"
+    if mapping.start < bounds.brk and bounds.start_brk < mapping.end:
+        return "[heap]"
+    return mapping.name.decode(errors="replace")
 
 
 def _permissions(mapping: MappingRecord) -> str:
