@@ -9,8 +9,9 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 python=${PYTHON:-python3}
-limit=${1:-30000000}
-half=$((limit / 200000)) # lines that the computation has printed when it is half done
+limit=${1:-40000000}
+# Lines that the computation has printed when it is saved, of ten times as many: a slow machine has time to do it.
+enough=$((limit / 1000000))
 
 folder=$(mktemp -d)
 job=
@@ -84,7 +85,7 @@ job=$!
 disown "$job" # or bash would announce its end
 printf '$ python primes.py %s > primes.log &\n' "$limit"
 for _ in $(seq 1200); do
-    [ "$(wc -l <primes.log 2>/dev/null || echo 0)" -lt "$half" ] || break
+    [ "$(wc -l <primes.log 2>/dev/null || echo 0)" -lt "$enough" ] || break
     kill -0 "$job" 2>/dev/null || fail "the computation ended early: $(tail -n 3 primes.log)"
     sleep 0.05
 done

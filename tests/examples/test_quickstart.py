@@ -26,5 +26,5 @@ def test_quickstart_ends_with_the_right_result(tmp_path):
     )
 
     assert 0 == done.returncode, done.stdout
-    assert "Not one of 301 lines differs." in done.stdout
+    assert "Not one of 401 lines differs." in done.stdout
     assert [] == list(tmp_path.iterdir())
