@@ -16,7 +16,7 @@ from crtool.engine.relay import Relay
 from crtool.engine.results import Progress, RestartResult
 from crtool.engine.snapshot import Snapshot
 from crtool.engine.stages import Clock, Stage
-from crtool.engine.wait import wait_for
+from crtool.engine.wait import signals_held, wait_for
 from crtool.errors import EnvironmentDiffers
 from crtool.image import codec
 from crtool.image.reader import ImageReader
@@ -80,31 +80,39 @@ def restart(
                 except BaseException:
                     kill_all(puppets)
                     raise
-            with clock.stage(Stage.RELEASE):
-                for process in living:
-                    process.complete(stopped=leave_stopped)
-                for process in living:
-                    process.outlive()
-                for process in living:
-                    process.release()
-                await_group_stop([pid for process in living if process.record.stop_signal for pid in process.threads])
-            if pidfile is not None and prepared_pidfile is not None:
-                os.rename(prepared_pidfile, pidfile)
-    result = RestartResult(
-        pid=snapshot.root,
-        processes=len(snapshot.processes),
-        wall_seconds=clock.wall,
-        warnings=tuple(prepared.warnings),
-    )
-    if detach:
-        return result
-    try:
-        if isinstance(job, Foreground):
-            job.tell_size()
-        return RestartResult(**{**result.__dict__, "status": wait_for(snapshot.root, job)})
-    finally:
-        if job is not None:
-            job.close()
+            with signals_held():
+                with clock.stage(Stage.RELEASE):
+                    _release(living, stopped=leave_stopped)
+                if pidfile is not None and prepared_pidfile is not None:
+                    os.rename(prepared_pidfile, pidfile)
+                result = RestartResult(
+                    pid=snapshot.root,
+                    processes=len(snapshot.processes),
+                    wall_seconds=clock.wall,
+                    warnings=tuple(prepared.warnings),
+                )
+                prepared.close()
+                reader.close()
+                if detach:
+                    return result
+                try:
+                    if isinstance(job, Foreground):
+                        job.tell_size()
+                    return RestartResult(**{**result.__dict__, "status": wait_for(snapshot.root, job)})
+                finally:
+                    if job is not None:
+                        job.close()
+
+
+def _release(living: list[Rebuilder], *, stopped: bool) -> None:
+    """From here on the programs run: everybody is detached, each step for all before the next for any."""
+    for process in living:
+        process.complete(stopped=stopped)
+    for process in living:
+        process.outlive()
+    for process in living:
+        process.release()
+    await_group_stop([pid for process in living if process.record.stop_signal for pid in process.threads])
 
 
 def _judge_cpu(snapshot: Snapshot, puppet: Newborn) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from crtool.engine.foreground import Foreground
 from crtool.engine.relay import Relay
 from crtool.kernel.wait import WALL
 
-__all__ = ["wait_for"]
+__all__ = ["signals_held", "wait_for"]
 
 # What a user or a supervisor sends to a foreground program; the rest is for crtool itself.
 _FORWARDED = (
@@ -25,6 +26,16 @@ _FORWARDED = (
     signal.SIGCONT,
 )
 _FROM_KEYS = (signal.SIGINT, signal.SIGQUIT)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Keeps back what is to be forwarded until :func:`wait_for` can do so, or to the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wait_for(pid: int, job: Foreground | Relay | None = None) -> int:
@@ -45,6 +56,7 @@ def wait_for(pid: int, job: Foreground | Relay | None = None) -> int:
                 os.kill(pid, number)
 
     before = {number: signal.signal(number, forward) for number in _FORWARDED}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)
     stops = os.WUNTRACED if isinstance(job, Foreground) else 0
     try:
         while True:

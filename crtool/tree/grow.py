@@ -14,18 +14,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from crtool.abi.termios import TIOCSCTTY
-from crtool.errors import EnvironmentDiffers, RemoteCallError, TargetDied, TargetError
+from crtool.errors import EnvironmentDiffers, RemoteCallError
 from crtool.kernel.wait import WALL
-from crtool.procfs import stat as stat_file
-from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space, bear_root
 from crtool.resources import sigaction
 from crtool.tree.plan_steps import Born, Dies, JoinGroup, NewSession, Plan, Reaps, Subreaper
 
-__all__ = ["await_freedom", "grow", "kill_all"]
+__all__ = ["grow", "kill_all"]
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PATIENCE = 0.5  # seconds
 _WALL = WALL
 
 
@@ -62,20 +61,35 @@ def grow(
 
 
 def _born(step: Born, puppets: dict[int, Newborn], space: Space, who_has: Callable[[int], str]) -> Newborn:
+    """One birth. A number that is taken gets half a second to become free.
+
+    A dead thread keeps its TID for a moment, and a dead process its PID, its group and its session until its parent has
+    waited for it: so it is right after the program was killed.
+    """
+    until = time.monotonic() + _PATIENCE
     with _naming(step.pids, who_has):
-        await_freedom(step.pids[0])
-        if step.creator == 0:
-            root = bear_root(space, step.pids, step.flags, step.exit_signal)
-            batch = Batch()
-            sigaction.reset(batch)  # all others inherit it
-            root.run(batch)
-            return root
-        creator = puppets[step.creator]
+        while True:
+            try:
+                return _bear(step, puppets, space)
+            except (OSError, RemoteCallError) as error:
+                if error.errno != errno.EEXIST or time.monotonic() > until:
+                    raise
+            time.sleep(0.005)
+
+
+def _bear(step: Born, puppets: dict[int, Newborn], space: Space) -> Newborn:
+    if step.creator == 0:
+        root = bear_root(space, step.pids, step.flags, step.exit_signal)
         batch = Batch()
-        exit_signal = 0 if step.sibling else step.exit_signal
-        creator.clone(batch, step.flags, exit_signal, step.pids)
-        creator.run(batch)
-        return Newborn.attached(creator.born.pop(), creator, thread=False)
+        sigaction.reset(batch)  # all others inherit it
+        root.run(batch)
+        return root
+    creator = puppets[step.creator]
+    batch = Batch()
+    exit_signal = 0 if step.sibling else step.exit_signal
+    creator.clone(batch, step.flags, exit_signal, step.pids)
+    creator.run(batch)
+    return Newborn.attached(creator.born.pop(), creator, thread=False)
 
 
 @contextmanager
@@ -92,21 +106,6 @@ def _naming(pids: Sequence[int], who_has: Callable[[int], str]) -> Iterator[None
                 "PIDs may not be chosen: CAP_CHECKPOINT_RESTORE (or CAP_SYS_ADMIN) is missing", "run crtool as root"
             ) from None
         raise
-
-
-def await_freedom(number: int) -> None:
-    """Gives the last owner of *number* half a second to go: a dead thread keeps its TID for a moment, and a dead
-    process its PID until its parent has waited for it.
-    """
-    until = time.monotonic() + 0.5
-    while time.monotonic() < until:
-        try:
-            state = stat_file.parse(read(number, "stat")).state
-        except (TargetDied, TargetError):
-            return
-        if state not in ("Z", "X"):
-            return
-        time.sleep(0.002)
 
 
 def _end(puppet: Newborn) -> None:
