@@ -21,7 +21,7 @@ from crtool.resources.files import kinds
 from crtool.resources.files.openfile import borrow
 from crtool.resources.files.pipes_outside import PipeEnds
 from crtool.resources.files.terminals import Ends
-from crtool.tree.walk import descendants, name_of
+from crtool.tree.walk import Walk, name_of
 
 __all__ = ["Report", "survey"]
 
@@ -39,7 +39,7 @@ class Report:
 def survey(pid: int) -> Report:
     """Looks at process *pid* and its descendants; raises TargetError if *pid* is nothing that can be checkpointed."""
     _judge_target(pid)
-    report = Report(descendants(pid))
+    report = Report(Walk()(pid))
     with Ends() as terminals:
         pipes = PipeEnds()
         for number in report.pids:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import select
 import stat
 from typing import Protocol
@@ -119,7 +118,7 @@ class NewFile:
 
     def _hidden_name(self) -> bytes:
         """A name that nobody else has: ``.web.crt.1f0c…``."""
-        end = b"." + secrets.token_hex(8).encode()
+        end = b"." + os.urandom(8).hex().encode()
         return b"." + self._base[: NAME_MAX - 1 - len(end)] + end
 
     def write(self, view: memoryview | bytes) -> None:

@@ -1,26 +1,17 @@
 """The living tree: a process and all its descendants, by parent PID.
 
-The only place that uses psutil. /proc/PID/task/TID/children, which would be faster, does not exist on every kernel.
+The only place that uses psutil, which is imported when it is needed: that takes as long as all the rest of a walk.
+/proc/PID/task/TID/children, which would be faster, does not exist on every kernel.
 """
 
 from __future__ import annotations
 
 import os
 
-import psutil
-
 from crtool.errors import TargetDied, TargetError
 from crtool.procfs.read import read
 
-__all__ = ["Walk", "bearer", "descendants", "name_of"]
-
-
-def descendants(pid: int) -> list[int]:
-    """*pid* first, then all its descendants, parents before their children; zombies are among them."""
-    try:
-        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    except psutil.NoSuchProcess:
-        raise TargetError(f"there is no process with PID {pid}", "look for it with ps") from None
+__all__ = ["Walk", "bearer", "name_of"]
 
 
 class Walk:
@@ -68,6 +59,8 @@ def _parent(pid: int) -> int:
 
 def bearer(number: int) -> str:
     """Who bears *number*, as PID, TID, or number of a group or session, in words."""
+    import psutil  # noqa: PLC0415
+
     try:
         process = psutil.Process(number)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -87,6 +80,8 @@ def bearer(number: int) -> str:
 
 def name_of(pid: int) -> str:
     """The name of a process, for messages; "?" if it is gone."""
+    import psutil  # noqa: PLC0415
+
     try:
         return str(psutil.Process(pid).name())
     except psutil.Error:

@@ -91,6 +91,7 @@ def measure(program: Path, mib: int, folder: Path) -> dict[str, float]:
     target = Target(program, mib, folder)
     frozen, saving, peaks = [], [], []
     for _ in range(ROUNDS):
+        image.unlink(missing_ok=True)  # to throw away an old image of 4 GiB takes as long as to write a small one
         target.longest_gap()
         saving.append(timed(lambda: peaks.append(crtool("checkpoint", target.pid, "-f", "-q", "-o", image))))
         target.await_beat()
