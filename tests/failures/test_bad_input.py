@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -44,9 +45,14 @@ def refused(done: subprocess.CompletedProcess[str], kind: str, *words: str) -> N
 
 
 def runs_on(process: subprocess.Popen[bytes]) -> bool:
-    """Whether the target lives, untraced and not stopped."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return process.poll() is None and "TracerPid:\t0" in status and "State:\tS" in status
+    """Whether the target lives, untraced and not stopped; who has just been let go goes back to sleep in a moment."""
+    until = time.monotonic() + 5
+    while process.poll() is None and time.monotonic() < until:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        if "TracerPid:\t0" in status and "State:\tS" in status:
+            return True
+        time.sleep(0.002)
+    return False
 
 
 @pytest.fixture
