@@ -150,8 +150,13 @@ class Frozen:
         self.processes[pid] = FrozenProcess(pid, stat, status, held, bool(threads) and pid not in threads)
 
     def let_go(self) -> None:
-        """Brings everybody home and detaches; what has died meanwhile is passed over."""
+        """Brings everybody home and detaches; what has died meanwhile is passed over.
+
+        Whatever goes wrong with one process, all others are let go first. That one is detached where it is: every
+        task that is away from home has its way home laid.
+        """
         start = time.monotonic()
+        problem: Exception | None = None
         for process in self.processes.values():
             if process.held is None:
                 continue
@@ -160,6 +165,9 @@ class Frozen:
                 process.held.let_go(stopped=process.pid in self.stopped)
             except TargetDied:
                 process.held.bury()
+            except Exception as error:  # noqa: BLE001 - raised below
+                problem = problem or error
+                process.held.bury()
             self._seized.pop(process.pid, None)
         for tids in self._seized.values():
             for tid in tids:  # seized, but never taken: at home, stopped or about to stop
@@ -167,6 +175,8 @@ class Frozen:
         self._seized.clear()
         self.released_at = self.released_at or time.monotonic()
         self.letting_go_seconds = time.monotonic() - start
+        if problem is not None:
+            raise problem
 
 
 def _threads(pid: int) -> list[int]:

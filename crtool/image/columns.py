@@ -13,6 +13,7 @@ an array arrives as ``list`` and a map as ``tuple`` of pairs (so that duplicate 
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, chain, islice
@@ -67,18 +68,18 @@ def wire_name(value: object) -> str:
     return {type(None): "nil", list: "an array", tuple: "a map or tuple", dict: "a map"}.get(kind, kind.__name__)
 
 
-class Column:
+class Column(ABC):
     """Base of all columns. *name* is how the schema table of the image writes the type."""
 
     name: str
 
+    @abstractmethod
     def encode(self, values: Values) -> Values:
         """Python values → values that msgpack packs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, values: Values) -> Values:
         """What msgpack unpacked → Python values."""
-        raise NotImplementedError
 
 
 class ScalarColumn(Column):
