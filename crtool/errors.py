@@ -10,6 +10,7 @@
     ├── InternalError         125    crtool's own failure
     │   └── RemoteCallError   125    a system call that a puppet made for crtool failed
     ├── EnvironmentDiffers    126    this machine is not what the image needs
+    │   └── PidTaken          126    somebody has a PID of the image
     └── NotFound              127    no such image or command
 
 The exit statuses are those of ``docs/exit-statuses.md``, which is generated from this module.
@@ -33,6 +34,7 @@ __all__ = [
     "NotFound",
     "Obstacle",
     "ObstacleError",
+    "PidTaken",
     "RemoteCallError",
     "TargetDied",
     "TargetError",
@@ -140,6 +142,17 @@ class EnvironmentDiffers(CrtoolError):
     """this environment differs: CPU, file, address, PID taken"""
 
     status = 126
+
+
+class PidTaken(EnvironmentDiffers):
+    """this environment differs: somebody has a PID of the image"""
+
+    def __init__(self, pid: int, bearer: str) -> None:
+        super().__init__(
+            f"PID {pid} {bearer}", "end it and try again, or restart without --no-pidns: in a new PID namespace"
+        )
+        self.pid = pid
+        self.bearer = bearer
 
 
 class NotFound(CrtoolError):

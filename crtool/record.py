@@ -2,17 +2,19 @@
 
 crtool has more than a hundred record classes, and a restart imports nearly all of them: with the standard library's
 decorator, which compiles six methods for each class, that takes three times as long as starting Python. This one
-compiles a class's ``__init__`` when its first instance is made, and gives all classes the same ``__eq__``,
-``__hash__``, ``__repr__`` and ``__setattr__``. Everything else is the standard library's: ``fields()``, ``replace()``
-and type checkers see a ``@dataclass(frozen=True)``. What uses ``field()`` is handed to the standard library as it is.
+compiles a class's ``__init__`` when it has a few instances, which is when that begins to pay, and gives all classes the
+same ``__eq__``, ``__hash__``, ``__repr__`` and ``__setattr__``. Everything else is the standard library's:
+``fields()``, ``replace()`` and type checkers see a ``@dataclass(frozen=True)``. What uses ``field()`` is handed to the
+standard library as it is.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["compile_init", "dataclass"]
+__all__ = ["compile_init", "dataclass", "declared"]
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -24,29 +26,80 @@ else:
             return lambda cls: dataclass(cls, frozen=frozen)
         if not frozen or any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
             return dataclasses.dataclass(frozen=frozen)(cls)
-        cls = dataclasses.dataclass(init=False, repr=False, eq=False)(cls)
-        cls.__init__ = _compile_and_call
+        cls.__match_args__ = tuple(_annotations(cls))
+        cls.__dataclass_fields__ = _Later(cls)
+        cls.__init__ = _fill
         cls.__eq__, cls.__hash__, cls.__repr__ = _equal, _hash, _show
         cls.__setattr__, cls.__delattr__ = _refuse_setting, _refuse_deleting
         return cls
 
 
-def _compile_and_call(self: Any, *args: Any, **kwargs: Any) -> None:
-    """The ``__init__`` of a class without instances: makes the real one, puts it in its own place, and calls it."""
+class _Later:
+    """In the place of what ``fields()``, ``replace()`` and ``asdict()`` look for: made when they do.
+
+    To make it for all classes takes longer than most that a small checkpoint does.
+    """
+
+    def __init__(self, cls: type) -> None:
+        self._cls = cls
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if self._cls.__dict__.get("__dataclass_fields__") is self:
+            del self._cls.__dataclass_fields__
+            dataclasses.dataclass(init=False, repr=False, eq=False)(self._cls)
+        return owner.__dataclass_fields__  # type: ignore[attr-defined]
+
+
+def _annotations(cls: type) -> dict[str, Any]:
+    """Those of its bases first."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        found |= getattr(base, "__annotations__", {})
+    return found
+
+
+def declared(cls: type) -> dict[str, Any] | None:
+    """The fields of a dataclass with their annotations, in order; None of any other class.
+
+    The annotation is None of a field that is no positional argument.
+    """
+    fields = cls.__dict__.get("__dataclass_fields__")
+    if isinstance(fields, _Later):
+        return _annotations(cls)
+    if not dataclasses.is_dataclass(cls):
+        return None
+    return {field.name: field.type if field.init and not field.kw_only else None for field in dataclasses.fields(cls)}
+
+
+_FEW = 16  # instances that are made in the time in which a constructor is compiled
+_made: Counter[type] = Counter()  # instances of a class that were made by _fill()
+
+
+def _fill(self: Any, *args: Any, **kwargs: Any) -> None:
+    """The ``__init__`` of a class with few instances. When there are more, or if it is called wrongly, the real one."""
     cls = type(self)
-    compile_init(cls)
-    cls.__init__(self, *args, **kwargs)
+    names = cls.__match_args__
+    _made[cls] += 1
+    rest = {name: getattr(cls, name) for name in names[len(args) :] if hasattr(cls, name)} | kwargs
+    if _made[cls] > _FEW or len(args) > len(names) or rest.keys() != set(names[len(args) :]):
+        compile_init(cls)
+        cls.__init__(self, *args, **kwargs)
+        return
+    values = self.__dict__
+    values.update(zip(names, args, strict=False))
+    values.update(rest)
+    if hasattr(cls, "__post_init__"):
+        self.__post_init__()
 
 
 def compile_init(cls: Any) -> None:
-    """Makes the real ``__init__`` of a class that has no instances yet."""
-    if cls.__init__ is not _compile_and_call:
+    """Makes the real ``__init__`` of a class that does not have it yet."""
+    if cls.__init__ is not _fill:
         return
-    fields = dataclasses.fields(cls)
-    defaults = {f"_{field.name}": field.default for field in fields if field.default is not dataclasses.MISSING}
-    names = [f"{field.name}=_{field.name}" if f"_{field.name}" in defaults else field.name for field in fields]
+    defaults = {f"_{name}": getattr(cls, name) for name in cls.__match_args__ if hasattr(cls, name)}
+    names = [f"{name}=_{name}" if f"_{name}" in defaults else name for name in cls.__match_args__]
     # The instance's dictionary directly: __setattr__ refuses.
-    body = [f"    values[{field.name!r}] = {field.name}" for field in fields]
+    body = [f"    values[{name!r}] = {name}" for name in cls.__match_args__]
     if hasattr(cls, "__post_init__"):
         body.append("    self.__post_init__()")
     source = f"def __init__(self, {', '.join(names)}):\n    values = self.__dict__\n" + "\n".join(body)
@@ -56,7 +109,7 @@ def compile_init(cls: Any) -> None:
 
 
 def _values(record: Any) -> tuple[Any, ...]:
-    return tuple(getattr(record, name) for name in record.__dataclass_fields__)
+    return tuple(getattr(record, name) for name in record.__match_args__)
 
 
 def _equal(self: Any, other: object) -> Any:
@@ -70,7 +123,7 @@ def _hash(self: Any) -> int:
 
 
 def _show(self: Any) -> str:
-    parts = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__dataclass_fields__)
+    parts = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
     return f"{type(self).__qualname__}({parts})"
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a computation that is saved in mid-work, killed, and brought back, to the same result as one that was
-# never interrupted. Needs Linux, root and Python 3.10; changes nothing outside of a temporary folder, which it removes.
+# never interrupted. Needs Linux and Python 3.10, no root; changes nothing outside of a temporary folder, which it removes.
 #
 #   examples/quickstart.sh            uses the repository's .venv if there is one, else makes one of its own
 #   CRTOOL_VENV=DIR examples/quickstart.sh
@@ -40,7 +40,6 @@ fail() {
 }
 
 [ "$(uname -s)" = Linux ] || fail "crtool is for Linux"
-[ "$(id -u)" = 0 ] || fail "giving a process the PID it had needs root: sudo $0"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "$python is older than 3.10; set PYTHON"
 
 say "Setting up"

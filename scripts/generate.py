@@ -1,4 +1,4 @@
-"""Writes the files that are made from the code: the manual pages and the table of exit statuses.
+"""Writes the files that are made from the code: the manual pages, the table of exit statuses and the messages.
 
     python scripts/generate.py           writes them
     python scripts/generate.py --check   says which of them are not what the code says, and fails
@@ -11,7 +11,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import format_page
 import manpages
+import messages
 
 from crtool.cli import statuses
 
@@ -39,8 +41,9 @@ The names are those of the classes in `crtool.errors`; in Python, `error.status`
 
 def generated() -> dict[Path, str]:
     """Every generated file, by its path in the repository, and what has to be in it."""
-    files = {Path("man") / name: text for name, text in manpages.pages().items()}
+    files = {Path("man") / name: text for name, text in {**manpages.pages(), **format_page.pages()}.items()}
     files[Path("docs/exit-statuses.md")] = exit_statuses()
+    files[Path("docs/messages.md")] = messages.page()
     return files
 
 

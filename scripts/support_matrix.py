@@ -24,13 +24,18 @@ PAGE = REPOSITORY / "docs" / "support-matrix.md"
 MODES = ("restart", "leave", "chain")
 TITLES = {
     "tree": "The process tree",
+    "ns": "Nested namespaces",
     "memory": "Memory",
     "cpu": "The CPU",
     "signals": "Signals, and calls that they interrupt",
     "time": "Time",
     "limits": "Limits, scheduling, identity",
     "files": "Open files",
+    "events": "Waiting for events",
+    "objects": "Objects of the kernel that are open",
     "terminals": "Terminals",
+    "sockets": "Sockets",
+    "tcp": "TCP sockets",
 }
 INTRODUCTION = """# Support matrix
 
@@ -42,7 +47,7 @@ situation. It is checkpointed, and afterwards checks for itself that nothing has
 - **restart**: checkpoint with `--kill`, then restart;
 - **leave**: two checkpoints that leave it running; the program itself is checked, and when it has ended, what comes
   back from the second image;
-- **chain**: checkpoint and restart three times in a row.
+- **chain**: checkpoint and restart twice in a row.
 
 Run one with `pytest tests/live/test_specimens.py -k NAME`.
 

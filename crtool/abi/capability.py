@@ -10,6 +10,7 @@ CAP_SETPCAP = 8
 CAP_SYS_ADMIN = 21
 CAP_SYS_NICE = 23
 CAP_SYS_RESOURCE = 24
+CAP_CHECKPOINT_RESTORE = 40
 
 # By number; a kernel knows a beginning of this list.
 NAMES = (

@@ -19,7 +19,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _EXAMPLES = (
     Example("Start a shell that has PID 4711.", "crtool eclone --pids 4711 -- sh"),
     Example(
-        "Start a command as PID 1 of a new PID namespace, with a /proc that fits, and as PID 815 here.",
+        "Start a command as PID 1 of a new PID namespace, and as PID 815 here.",
         "crtool eclone --pids 815 --newpid --newns -- ps ax",
     ),
     Example(

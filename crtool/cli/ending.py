@@ -7,23 +7,30 @@ import resource
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from crtool.cli.text import printable
-from crtool.errors import CrtoolError, InternalError, ObstacleError, UsageError
+from crtool.errors import CrtoolError, EnvironmentDiffers, InternalError, ObstacleError, UsageError
+from crtool.kernel.interruption import interrupt, is_put_off
 
 __all__ = [
     "Interrupted",
+    "Output",
     "complain",
     "complain_about_bug",
     "complain_about_usage",
     "end_by_signal",
     "end_like",
+    "keep_log",
+    "listen_no_more",
     "listen_to_signals",
     "warn",
+    "write_log",
 ]
 
 
@@ -36,25 +43,58 @@ class Interrupted(BaseException):
 
 
 def listen_to_signals() -> None:
-    """Lets SIGTERM and SIGHUP end crtool as SIGINT does, with all its ``finally`` blocks.
+    """Lets SIGINT, SIGTERM and SIGHUP end crtool, with all its ``finally`` blocks.
 
     What was ignored when crtool started stays ignored (nohup(1)).
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupt)
 
 
+def listen_no_more() -> None:
+    """From here on these signals end crtool by themselves."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == _interrupt:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise Interrupted(number)
+    """A thread that is in a call of crtool's is brought home first, unless somebody insists."""
+    interrupt(Interrupted(number), at_once=is_put_off())
 
 
 def say(line: str) -> None:
-    """One line on standard error, if there is one and somebody reads it."""
+    """One line on standard error, if there is one and somebody reads it; what -vv has kept back comes before it."""
+    write_log()
     try:
         click.echo(line, err=True)
     except OSError:
         pass  # nobody is there to be told
+
+
+def keep_log(level: int) -> None:
+    """Logs to standard error what is of *level* and above, but only when something else is said, and at the end.
+
+    A line that is written at once would wait for whoever shows the terminal, who may be the one that crtool holds.
+    """
+    import logging  # noqa: PLC0415 - used by few calls
+    import logging.handlers  # noqa: PLC0415
+
+    written = logging.StreamHandler()
+    written.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    kept = logging.handlers.MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, target=written)
+    logging.basicConfig(level=level, handlers=[kept])
+
+
+def write_log() -> None:
+    """Writes what :func:`keep_log` has kept."""
+    if "logging" in sys.modules:
+        for handler in sys.modules["logging"].getLogger().handlers:
+            try:
+                handler.flush()
+            except OSError:
+                pass  # nobody is there to be told
 
 
 def warn(text: str) -> None:
@@ -108,6 +148,39 @@ def complain_about_bug(error: Exception, *, trace: bool) -> int:
     return complain(InternalError(about, remedy))
 
 
+class Output:
+    """Standard output. That it cannot be written is no failure of crtool's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes *text*; EnvironmentDiffers if that does not go."""
+        with self._told():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Writes what was kept back; EnvironmentDiffers if that does not go."""
+        with self._told():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """All the rest is the stream's own."""
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            sys.stdout = None  # or Python would try again at its end
+            raise EnvironmentDiffers(
+                f"standard output cannot be written: {error.strerror}", "make room there, or redirect it"
+            ) from None
+
+
 def end_like(status: int) -> int:
     """Ends by the signal, or returns the exit status, of a raw wait status (waitpid(2))."""
     if os.WIFSIGNALED(status):
@@ -117,6 +190,7 @@ def end_like(status: int) -> int:
 
 def end_by_signal(number: int) -> NoReturn:
     """Dies by signal *number* itself, so that a shell, a loop in it, or a supervisor sees what really happened."""
+    write_log()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

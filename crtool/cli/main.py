@@ -6,26 +6,29 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO, cast
 
 import click
 
 from crtool import __version__
 from crtool.cli.ending import (
     Interrupted,
+    Output,
     complain,
     complain_about_bug,
     complain_about_usage,
     end_by_signal,
+    listen_no_more,
     listen_to_signals,
     say,
 )
 from crtool.cli.group import VerbGroup
 from crtool.cli.options import verbosity
-from crtool.errors import CrtoolError, UsageError
+from crtool.errors import CrtoolError, TargetError, UsageError
 
 __all__ = ["cli", "main", "run"]
 
+_LEAST = 52  # click's help is 50 wide and more, between margins
 _COMPLETION = "_CRTOOL_COMPLETE"
 
 
@@ -34,20 +37,28 @@ _COMPLETION = "_CRTOOL_COMPLETE"
 )
 @click.version_option(__version__, message="crtool %(version)s")
 def cli() -> None:
-    """Save running processes to one file and bring them back: memory, threads, open files, pipes, terminals, signals
-    and timers as they were. The programs need no preparation and notice nothing.
-
-    crtool VERB --help tells more about a verb.
-    """
+    """Save running processes, unprepared, to one file; bring them back as they were."""
 
 
 def run() -> NoReturn:
     """The command ``crtool``."""
-    sys.exit(main(sys.argv[1:]))
+    if sys.stdout is not None:
+        sys.stdout = cast(TextIO, Output(sys.stdout))
+    try:
+        status = main(sys.argv[1:])
+        listen_no_more()
+    except Interrupted as late:  # before, or after, there was anything to be cleaned up
+        end_by_signal(late.number)
+    sys.exit(status)
 
 
 def main(args: Sequence[str]) -> int:
     """Does what a command line says and returns its exit status; ends by a signal where one was the reason."""
+    if os.geteuid() != os.getuid() or os.getegid() != os.getgid():
+        return complain(TargetError("crtool runs with rights that its caller does not have", "do not make it setuid"))
+    if os.getuid() and _has_capabilities_of_its_file():
+        cause = "crtool runs with capabilities that its caller does not have"
+        return complain(TargetError(cause, "take them from the file (setcap -r); let it have ambient ones"))
     listen_to_signals()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
@@ -58,7 +69,7 @@ def main(args: Sequence[str]) -> int:
             return _complete(instruction)
         if not args:
             raise UsageError("what is to be done?", "crtool --help lists the verbs")
-        with cli.make_context("crtool", list(args)) as context:
+        with cli.make_context("crtool", list(args), terminal_width=_narrow()) as context:
             status = cli.invoke(context)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -77,6 +88,22 @@ def main(args: Sequence[str]) -> int:
         end_by_signal(signal.SIGPIPE)  # `crtool show … | head`: what other programs do
     except Exception as error:  # noqa: BLE001 - the last line of defence
         return complain_about_bug(error, trace=_wants_trace(context))
+
+
+def _narrow() -> int | None:
+    """The columns of a terminal that has fewer than click's help takes at the least; None for click to choose."""
+    try:  # as shutil.get_terminal_size does, which takes long to import
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns)
+    except (OSError, ValueError):
+        return None
+    return max(columns, 20) - 1 if columns < _LEAST else None
+
+
+def _has_capabilities_of_its_file() -> bool:
+    """Whether execve(2) has given an ordinary user some that are not in his ambient set, as setcap(8) makes it do."""
+    with open("/proc/self/status", "rb") as file:
+        sets = dict(line.split(b":\t") for line in file.read().splitlines() if line.startswith(b"Cap"))
+    return bool(int(sets[b"CapPrm"], 16) & ~int(sets[b"CapAmb"], 16))
 
 
 def _wants_trace(context: click.Context | None) -> bool:

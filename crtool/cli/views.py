@@ -20,6 +20,8 @@ DELAY = 0.5
 # Seconds between two drawings. We draw ourselves: rich's own thread would compete with the work for the interpreter,
 # and a process that forks and traces has no use for a second thread.
 INTERVAL = 0.1
+# Columns that a line with bytes, rate and time left needs. Where there are fewer, a percentage has to do.
+NARROW = 70
 
 
 def can_move() -> bool:
@@ -39,6 +41,9 @@ class ProgressBar:
         self._start = time.monotonic()
         self._drawn = 0.0
         self._stage = ""
+        self._heard = self._start
+        self.seconds: dict[str, float] = {}  # by stage
+        self.amounts: dict[str, int] = {}  # bytes by stage, of all files together
         self._bar: rich.progress.Progress | None = None
         self._task: rich.progress.TaskID | None = None
         if self._enabled and preload:
@@ -54,9 +59,13 @@ class ProgressBar:
 
     def __call__(self, progress: Progress) -> None:
         """Takes the news of how far the work is."""
+        now = time.monotonic()
+        self.seconds[progress.stage] = self.seconds.get(progress.stage, 0.0) + now - self._heard
+        self._heard = now
+        if progress.done >= progress.total:
+            self.amounts[progress.stage] = self.amounts.get(progress.stage, 0) + progress.total
         if not self._enabled:
             return
-        now = time.monotonic()
         if progress.stage != self._stage:
             self._end()
             self._stage = progress.stage
@@ -89,18 +98,19 @@ def _new_bar() -> rich.progress.Progress:
         BarColumn,
         DownloadColumn,
         Progress,
+        TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
 
+    console = Console(stderr=True)
+    amounts = [DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn()]
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
+        BarColumn(None if console.width < NARROW else 40),
+        *(amounts if console.width >= NARROW else [TaskProgressColumn()]),
+        console=console,
         transient=True,
         auto_refresh=False,
         redirect_stdout=False,

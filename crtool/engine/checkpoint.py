@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Literal
 
 from crtool.arch import cpu
+from crtool.engine.beforehand import be_ready
 from crtool.engine.collect import Collector
+from crtool.engine.digests import Digests
+from crtool.engine.forest import forest_of, judge
 from crtool.engine.freeze import Frozen
-from crtool.engine.preflight import survey
+from crtool.engine.kept import pour
+from crtool.engine.live import Live, LiveMode, Refused, Waiting
+from crtool.engine.output import beside, default_name, open_parent, writer_to
+from crtool.engine.preflight import Report, survey
+from crtool.engine.references import mounted_obstacles
 from crtool.engine.results import CheckpointResult, Progress
+from crtool.engine.shortage import Shortage
 from crtool.engine.snapshot import Snapshot
+from crtool.engine.space import NotCarried
 from crtool.engine.stages import Clock, Stage
-from crtool.errors import ObstacleError
+from crtool.errors import ObstacleError, TargetDied
 from crtool.image import codec
+from crtool.image.compression import choose
+from crtool.image.keys import Lock
 from crtool.image.writer import ImageWriter
 from crtool.kernel.wait import deadline_in
 from crtool.resources.files.inodes import ContentRecord, reopen
+from crtool.resources.files.sockets.tcp_connections import Connections
 from crtool.resources.memory import pages
-from crtool.tree.walk import Walk, name_of
+from crtool.resources.memory.pages import PageSink
+from crtool.resources.policy import Exclude, Files, Policy, Stdio, Tcp, Unix
+from crtool.tree.walk import Walk
+
+if TYPE_CHECKING:
+    from crtool.engine.parent import Parent
 
 __all__ = ["checkpoint"]
 
@@ -30,18 +47,44 @@ Leave = Literal["running", "stopped", "killed"]
 
 def checkpoint(
     pid: int,
-    output: str | os.PathLike[str] | int | None = None,
+    output: str | os.PathLike[str] | int | ImageWriter | None = None,
     *,
     leave: Leave = "running",
     force: bool = False,
     timeout: float | None = None,
+    live: LiveMode = "auto",
+    compress: str = "none",
+    lock: Lock | None = None,
+    stdio: Stdio = "refuse",
+    tcp: Tcp = "keep",
+    unix: Unix = "refuse",
+    files: Files = "names",
+    sysvipc: bool = False,
+    exclude: Exclude = "none",
+    parent: str | os.PathLike[str] | Parent | None = None,
     progress: Callable[[Progress], None] | None = None,
+    held: Callable[[Mapping[int, bool]], None] | None = None,
 ) -> CheckpointResult:
     """Writes process *pid* and all its descendants, as they are now, to one file.
 
-    *output*: a path, a descriptor to stream to, or None for a name made of the process and the time. An existing file
-    is refused without *force*. *leave* says what becomes of the tree once the image is safe. *timeout*: seconds
-    after which the tree is let go rather than held any longer.
+    *output*: a path, a URL (s3://bucket/key and what else fsspec knows), a descriptor to stream to, a writer that
+    has not begun, or None for a name made of the process and the time. An existing file is refused without *force*.
+    *leave* says what becomes of the tree once the image is safe. *timeout*: seconds after which the tree is let go
+    rather than held any longer. *live*, for a tree that goes on running: "off" copies its memory while it stands
+    still; "fork" forks every process once and copies that; "auto" does so with all that have more memory than is
+    copied in the same time. *compress*: "none", "lz4", "zstd", "zstd:N" or "auto", of which each frame is stored as
+    it is if it would not get smaller. *lock* (:func:`crtool.lock`) has it encrypted, signed, or both. *stdio* says what
+    becomes of standard streams that are pipes or stream sockets (AF_UNIX) to somebody outside the tree: they are
+    refused, or the restart has its own in their place. *tcp*: whether TCP connections with somebody outside the tree
+    are saved ("keep"), or come back as reset by the other end ("close"). *unix*: whether unix sockets whose other end
+    is outside are refused, come back closed, or are connected anew to the same listening path ("refuse", "close",
+    "reconnect"). *files*: whether the image has only the names of the files that are open or mapped ("names"), or also
+    what is in them, for a restart with files="restore" ("content"). *sysvipc*: the System V IPC objects of the machine
+    that the tree has to do with are saved. *exclude*: "dontdump" leaves out what is in private memory that the program
+    keeps out of core dumps (MADV_DONTDUMP): it comes back as if it had never been touched. *parent*: an image, of the
+    same processes at best; what it has already is not written again, so the new one is of use only together with it.
+    *held*: for a tree that does not go on, gets the PIDs of all in it, each with whether job control has stopped it,
+    before the image is made last.
 
     Raises TargetError, ObstacleError (with all obstacles), EnvironmentDiffers (no room, no folder), TimeoutExpired;
     after any of them the tree is as it was.
@@ -49,92 +92,247 @@ def checkpoint(
     clock = Clock()
     deadline = deadline_in(timeout)
     with clock.stage(Stage.PREFLIGHT):
-        report = survey(pid)
+        report = survey(pid, policy := Policy(stdio, tcp, unix, files, exclude, sysvipc))
         if report.obstacles:
             raise ObstacleError(report.obstacles)
-        path = output if output is not None else _default_name(pid)
-        image = ImageWriter.to_descriptor(path) if isinstance(path, int) else ImageWriter.create(path, force=force)
-    with image:
+        digests = Digests(report.pids)
+        path = output if output is not None else default_name(pid)
+        if isinstance(parent, str | os.PathLike):
+            parent = open_parent(parent, lock, progress)
+    with parent or nullcontext(), writer_to(path, force=force, compressor=choose(compress), lock=lock) as image:
         with clock.stage(Stage.PREFLIGHT):
-            codec.prepare(Snapshot)
+            be_ready(report.pids)
             walk = Walk()
             walk(pid)
-        with Frozen(pid, walk, deadline) as frozen, Collector(frozen, report) as collector:
-            clock.seconds[Stage.FREEZE.value] = frozen.seconds
-            with clock.stage(Stage.COLLECT):
-                snapshot = collector.collect()
-            with clock.stage(Stage.MEMORY):
-                _write(image, snapshot, collector, progress)
-            if leave != "running":
-                with clock.stage(Stage.COMMIT):
-                    size = image.finish()
-                if leave == "killed":
-                    _kill(frozen)
-                else:
-                    frozen.stopped = frozenset(frozen.processes)
-        clock.seconds[Stage.LET_GO.value] = frozen.letting_go_seconds
-        if leave == "running":
-            with clock.stage(Stage.COMMIT):
-                size = image.finish()
-    saved = sum(pages.total(memory.extents) for memory in snapshot.memories) // cpu.PAGE_SIZE
+            report.digests = digests.found()  # nothing is read for them while somebody stands still
+        if parent is not None and not isinstance(path, ImageWriter):
+            parent.require_apart(path)
+        story = _Story(pid, walk, deadline, report, policy, image, clock, progress, parent)
+        if leave != "running" or live == "off" or not story.go_on(beside(path, lock), live):
+            story.wait(leave, held)
+    written = story.written // cpu.PAGE_SIZE
+    skipped = story.skipped // cpu.PAGE_SIZE
+    shared = sum(run.length for memory in story.snapshot.memories for run in memory.shared) // cpu.PAGE_SIZE
+    same = 0 if parent is None else parent.same // cpu.PAGE_SIZE
     return CheckpointResult(
-        image=None if isinstance(path, int) else os.fspath(path),
-        size=size,
+        image=None if isinstance(path, int | ImageWriter) else os.fspath(path),
+        size=story.size,
         pid=pid,
-        processes=len(snapshot.processes),
-        threads=sum(len(process.threads) for process in snapshot.processes),
-        pages_written=saved,
-        pages_skipped=collector.pages_skipped,
-        frozen_seconds=frozen.seconds,
+        processes=len(story.snapshot.processes),
+        threads=sum(len(process.threads) for process in story.snapshot.processes),
+        pages_written=written,
+        pages_skipped=skipped,
+        frozen_seconds=story.frozen_seconds,
         wall_seconds=clock.wall,
         left=leave,
-        warnings=(*report.warnings, *collector.inodes.warnings),
+        warnings=tuple(report.warnings),
         stages=clock.seconds,
+        pages_zero=story.zero // cpu.PAGE_SIZE,
+        pages_scanned=written + skipped + shared + same,
+        pages_shared=shared,
+        forked=story.forked,
+        pages_same=same,
+        bytes_per_second=story.size / (clock.seconds[Stage.MEMORY.value] or 1.0),
     )
 
 
-def _default_name(pid: int) -> str:
-    name = "".join(letter if letter.isalnum() or letter in "._+-" else "_" for letter in name_of(pid))
-    return f"{name}-{pid}-{time.strftime('%Y%m%dT%H%M%S')}.crt"
+class _Story:
+    """From the freeze to the finished image, in one of two ways: the tree goes on meanwhile, or it waits."""
 
+    def __init__(
+        self,
+        pid: int,
+        walk: Walk,
+        deadline: float | None,
+        report: Report,
+        policy: Policy,
+        image: ImageWriter,
+        clock: Clock,
+        progress: Callable[[Progress], None] | None,
+        parent: Parent | None,
+    ) -> None:
+        self.pid = pid
+        self.image = image
+        self.clock = clock
+        self.report = report
+        self.policy = policy
+        self.snapshot: Snapshot
+        self.size = self.written = self.skipped = self.zero = self.forked = 0
+        self.frozen_seconds = 0.0
+        self._walk = walk
+        self._deadline = deadline
+        self._progress = progress
+        self._parent = parent
 
-def _write(
-    image: ImageWriter,
-    snapshot: Snapshot,
-    collector: Collector,
-    progress: Callable[[Progress], None] | None,
-) -> None:
-    """Writes the records, then the data in the order in which the collector has reserved room for it."""
-    total = collector.layout.length
-    image.begin(cpu=cpu.NAME, page_size=cpu.PAGE_SIZE, records=codec.pack(snapshot), data_length=total)
-    done = 0
+    def go_on(self, path: str | os.PathLike[str] | None, mode: LiveMode) -> bool:
+        """Lets the tree go as soon as its memory is copied or forked; False, and all is as before, if it cannot be."""
+        with Live(path, mode, self.report.memory) as copies:
+            while True:
+                try:
+                    with self.clock.stage(Stage.PREFLIGHT):
+                        copies.look(self.report.pids)
+                    self._go_on(copies)
+                    break
+                except TargetDied as error:
+                    copies.mourn(error.pid)
+                    raise
+                except NotCarried as surprise:
+                    copies.start_again(surprise.pid)
+                except Refused as refused:
+                    self.report.warnings.append(f"{refused}: everything stands still until it is copied")
+                    return False
+            with self.clock.stage(Stage.BURY):
+                copies.bury()
+            self.report.warnings.extend(copies.warnings)
+        self._commit()
+        return True
 
-    def submit(nbytes: int) -> None:
-        nonlocal done
-        collector.frozen.hurry()
-        image.submit(nbytes)
-        done += nbytes
-        if progress is not None:
-            progress(Progress("saving", done, total))
+    def _go_on(self, copies: Live) -> None:
+        frozen = Frozen(self.pid, self._walk, self._deadline)
+        with Collector(frozen, self.report, copies, self._connections()) as collector:
+            with frozen:
+                self._collect(frozen, collector)
+                collector.inodes.clone()
+                for source, content in collector.inodes.sources:
+                    if not source.cloned:
+                        _copy_content(source.fd, content, copies.contents)
+            self._let_go(frozen)
+            shortage = Shortage(self.pid, self._walk, copies.twins, self.report.memory)
+            with self.clock.stage(Stage.MEMORY), shortage:
+                shortage.look()
+                sink = self._begin(collector, shortage.look)
+                position = 0
+                for source, content in collector.inodes.sources:
+                    if source.cloned:
+                        _copy_content(source.fd, content, sink)
+                    else:
+                        pour(copies.contents, position, length := _content_length(content), sink)
+                        position += length
+                for space in collector.spaces:
+                    space.copy(sink)
+            if shortage.seconds:
+                self.frozen_seconds += shortage.seconds
+                self.report.warnings.append(
+                    "memory got short: everything stood still for another "
+                    f"{shortage.seconds:.1f} s, until the image was written"
+                )
 
-    sink = _Sink(image.buffer, submit)
-    for fd, content in collector.inodes.sources:
-        _copy_content(fd, content, sink)
-        image.pad()
-    for process, memory in collector.page_sources:
-        assert process.held is not None
-        pages.copy(process.door, process.held.memory, memory.extents, sink)
+    def wait(self, leave: Leave, held: Callable[[Mapping[int, bool]], None] | None) -> None:
+        """Copies everything while the tree stands still."""
+        frozen = Frozen(self.pid, self._walk, self._deadline)
+        connections = self._connections(killing=leave == "killed")
+        with Collector(frozen, self.report, Waiting(), connections) as collector:
+            with frozen:
+                self._collect(frozen, collector)
+                with self.clock.stage(Stage.MEMORY):
+                    sink = self._begin(collector, frozen.limit.check)
+                    for source, content in collector.inodes.sources:
+                        _copy_content(source.fd, content, sink)
+                        self.image.pad()
+                    for space in collector.spaces:
+                        space.copy(sink)
+                if leave != "running":
+                    if held is not None:
+                        held({pid: process.stop_signal != 0 for pid, process in frozen.processes.items()})
+                    self._commit(frozen.limit.end)
+                    if leave == "killed":
+                        _kill(frozen)
+                        self.report.warnings.extend(connections.silence())
+                    else:
+                        frozen.stopped = frozenset(frozen.processes)
+            self._let_go(frozen)
+        if leave == "running":
+            self._commit()
+
+    def _connections(self, *, killing: bool = False) -> Connections:
+        return Connections(keep=self.policy.tcp == "keep", killing=killing)
+
+    def _collect(self, frozen: Frozen, collector: Collector) -> None:
+        self.clock.seconds[Stage.FREEZE.value] = frozen.seconds
+        with self.clock.stage(Stage.COLLECT):
+            collector.collect()
+
+    def _let_go(self, frozen: Frozen) -> None:
+        self.clock.seconds[Stage.LET_GO.value] = frozen.letting_go_seconds
+        self.frozen_seconds += frozen.seconds
+
+    def _begin(self, collector: Collector, hurry: Callable[[], None]) -> _Sink:
+        """Writes the records; returns where the data goes, in the order in which the collector has reserved room."""
+        if self._parent is not None:
+            self._parent.begin(self.report.base.depth, hurry)
+        self.snapshot = collector.snapshot(self._parent)
+        _judge_forest(self.snapshot)
+        files = collector.files
+        self.report.warnings.extend((*collector.inodes.warnings, *files.losses, *collector.connections.warnings))
+        self.report.warnings.extend(files.unix.warnings)
+        self.written = sum(pages.total(space.changed) for space in collector.spaces)
+        self.zero = sum(space.zero for space in collector.spaces)
+        self.skipped = sum(space.skipped for space in collector.spaces) + self.zero
+        self.forked = sum(space.is_forked for space in collector.spaces)
+        total = collector.layout.stored
+        records = codec.pack(self.snapshot)
+        self.image.begin(
+            cpu=cpu.NAME,
+            page_size=cpu.PAGE_SIZE,
+            records=records,
+            data_length=total,
+            data_map=collector.layout.map,
+        )
+        done = 0
+
+        def watch(nbytes: int) -> None:
+            nonlocal done
+            hurry()
+            done += nbytes
+            if self._progress is not None:
+                self._progress(Progress("saving", done, total))
+
+        return _Sink(self.image, watch)
+
+    def _commit(self, whole: Callable[[], None] = lambda: None) -> None:
+        """*whole* is called when all is written, before the image is brought to the disk and gets its name."""
+        with self.clock.stage(Stage.COMMIT):
+            self.size = self.image.finish(whole)
 
 
 class _Sink:
     """Where data goes: the image, with somebody watching."""
 
-    def __init__(self, buffer: Callable[[], memoryview], submit: Callable[[int], None]) -> None:
-        self.buffer = buffer
-        self.submit = submit
+    def __init__(self, image: ImageWriter, watch: Callable[[int], None]) -> None:
+        self._image = image
+        self._watch = watch
+
+    def buffer(self) -> memoryview:
+        """Memory for the next bytes."""
+        return self._image.buffer()
+
+    def submit(self, nbytes: int) -> None:
+        """So many of them are there."""
+        self._watch(nbytes)
+        self._image.submit(nbytes)
+
+    @property
+    def direct(self) -> int:
+        """The descriptor of a file into which others may write, −1 if there is none."""
+        return self._image.direct
+
+    @property
+    def position(self) -> int:
+        """Where in that file the next byte belongs."""
+        return self._image.position
+
+    @property
+    def length(self) -> int:
+        """How long the file will be."""
+        return self._image.length
+
+    def written(self, nbytes: int) -> None:
+        """Others have written so many bytes."""
+        self._watch(nbytes)
+        self._image.written(nbytes)
 
 
-def _copy_content(fd: int, content: ContentRecord, sink: _Sink) -> None:
+def _copy_content(fd: int, content: ContentRecord, sink: PageSink) -> None:
     """Copies the parts of a file that are not holes; each begins at a page of the image."""
     source = reopen(fd, os.O_RDONLY)
     try:
@@ -151,8 +349,21 @@ def _copy_content(fd: int, content: ContentRecord, sink: _Sink) -> None:
         os.close(source)
 
 
+def _content_length(content: ContentRecord) -> int:
+    """Bytes that :func:`_copy_content` copies."""
+    return sum(-(-length // cpu.PAGE_SIZE) * cpu.PAGE_SIZE for _, length in content.extents)
+
+
 def _kill(frozen: Frozen) -> None:
     """Ends the whole tree, by SIGKILL while it is frozen, so that nobody sees the others die."""
     for pid, process in frozen.processes.items():
         if process.held is not None:
             os.kill(pid, signal.SIGKILL)
+
+
+def _judge_forest(snapshot: Snapshot) -> None:
+    """Refuses a tree that could not be born again, if it has become such a one since the preflight, or rebuilt."""
+    if (obstacle := judge(forest_of(snapshot))) is not None:
+        raise ObstacleError([obstacle])
+    if obstacles := mounted_obstacles(snapshot):
+        raise ObstacleError(obstacles)

@@ -18,19 +18,38 @@ from crtool.resources.files.terminals import CallersRecord
 
 __all__ = ["Foreground"]
 
+Size = tuple[int, int, int, int]  # rows, columns, pixels across, pixels down
+
 
 class Foreground:
     """The caller's terminal and the group that gets it."""
 
-    def __init__(self, fd: int, record: CallersRecord, group: int) -> None:
-        """*fd*: the terminal, to be closed at the end; *group*: of the tree, the one that gets it."""
+    def __init__(self, fd: int, group: int, *, size: Size, settings: bytes | None, wanted: bool) -> None:
+        """*fd*: the terminal, to be closed at the end; *group*: the one that gets it; *size*, *settings*: what the job
+        knows, and wants; *wanted*: whether it is to have it from the beginning.
+        """
         self.fd = fd
         self.group = group
         self.lent = False
-        self.wanted = bool(record.foreground)  # whether it had it at the checkpoint
-        self._size = record.size
-        self._job_settings = record.settings if record.foreground else None
+        self.wanted = wanted
+        self._size = size
+        self._job_settings = settings
         self._former = terminal.settings(fd)
+
+    @classmethod
+    def restored(cls, fd: int, record: CallersRecord, group: int) -> Foreground:
+        """For a job that comes back: it has the terminal if it had it at the checkpoint."""
+        settings = record.settings if record.foreground else None
+        return cls(fd, group, size=record.size, settings=settings, wanted=bool(record.foreground))
+
+    @classmethod
+    def new(cls, group: int) -> Foreground | None:
+        """For a command that has just been started; None if crtool has no controlling terminal."""
+        try:
+            fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        return cls(fd, group, size=terminal.size(fd), settings=None, wanted=True)
 
     def close(self) -> None:
         """Takes the terminal back, for good."""

@@ -7,23 +7,36 @@ import os
 from contextlib import suppress
 from dataclasses import field
 
+from crtool.engine import mapped, vfork
+from crtool.engine.forest import obstacle_of_living
+from crtool.engine.lodging import Base, base_of
+from crtool.engine.surroundings import NamespaceSurvey
 from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel.process import pidfd_open
 from crtool.procfs import fdinfo as fdinfo_file
-from crtool.procfs import ns as ns_file
 from crtool.procfs import status as status_file
 from crtool.procfs.read import alive, read
 from crtool.procfs.status import Status
 from crtool.procfs.tasks import threads
 from crtool.record import dataclass
 from crtool.resources import arch_prctl
-from crtool.resources.files import kinds
+from crtool.resources.files import kinds, procfs
+from crtool.resources.files.epoll_targets import EpollTargets
+from crtool.resources.files.inodes import Version
 from crtool.resources.files.openfile import borrow
 from crtool.resources.files.pipes_outside import PipeEnds
+from crtool.resources.files.sockets.tcp_shared import SharedConnections
+from crtool.resources.files.sockets.unix_outside import UnixEnds
 from crtool.resources.files.terminals import Ends
+from crtool.resources.ipc import survey as ipc_survey
+from crtool.resources.memory import mappings
+from crtool.resources.policy import DEFAULT, Policy
 from crtool.tree.walk import Walk, name_of
 
-__all__ = ["Report", "survey"]
+__all__ = ["SMALL", "Report", "survey"]
+
+SMALL = 1 << 20
+"""Bytes of memory of a process below which it is copied while it stands still: that takes no longer than a fork."""
 
 
 @dataclass
@@ -31,25 +44,75 @@ class Report:
     """What a look at a living tree has found."""
 
     pids: list[int]
+    base: Base
     obstacles: list[Obstacle] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    policy: Policy = DEFAULT
+    inherited: dict[tuple[int, int], int] = field(default_factory=dict)  # standard stream by device and inode
+    threads: int = 0
+    waiting: list[tuple[int, int]] = field(default_factory=list)  # PID and TID of who cannot be stopped just now
+    small: int = 0  # of *memory*, bytes of processes that have so little that they are not forked
+    digests: dict[Version, bytes] = field(default_factory=dict)  # of programs and libraries, if they were asked for
     memory: int = 0  # bytes of private memory in use, in RAM or swapped out: about the size of an image
 
 
-def survey(pid: int) -> Report:
-    """Looks at process *pid* and its descendants; raises TargetError if *pid* is nothing that can be checkpointed."""
+@dataclass(frozen=True)
+class _Seen:
+    """What can only be judged when everybody has been looked at."""
+
+    pipes: PipeEnds
+    terminals: Ends
+    watched: EpollTargets
+    sockets: UnixEnds
+    connections: SharedConnections
+    namespaces: NamespaceSurvey
+    users: set[int] = field(default_factory=set)
+    statuses: dict[int, Status] = field(default_factory=dict)  # by PID
+    doors: dict[int, int] = field(default_factory=dict)  # by PID: a living thread of who lives
+
+
+def survey(pid: int, policy: Policy = DEFAULT) -> Report:
+    """Looks at process *pid* and its descendants; raises TargetError if *pid* is nothing that can be checkpointed.
+
+    *policy*: what the user has chosen for what leads out of the tree. Processes are born and end meanwhile: what stands
+    in the way is what is seen twice.
+    """
     _judge_target(pid)
-    report = Report(Walk()(pid))
+    report = _look(pid, policy)
+    if report.obstacles:
+        first, report = report, _look(pid, policy)
+        report.obstacles = [obstacle for obstacle in report.obstacles if obstacle in first.obstacles]
+    vfork.await_children(report.waiting)
+    return report
+
+
+def _look(pid: int, policy: Policy) -> Report:
+    base = base_of(_door(pid), _status(pid))
+    report = Report(Walk()(pid), base, warnings=list(base.warnings), policy=policy)
     with Ends() as terminals:
-        pipes = PipeEnds()
+        seen = _Seen(PipeEnds(), terminals, EpollTargets(), UnixEnds(), SharedConnections(), NamespaceSurvey(base))
+        if base.own_ipc:
+            report.obstacles += ipc_survey.closed(pid, _door(pid))
         for number in report.pids:
             try:
-                _survey_process(report, number, pipes, terminals)
-            except TargetDied:
+                _survey_process(report, number, seen)
+            except (TargetDied, FileNotFoundError, ProcessLookupError):  # it ended while it was being looked at
                 if number == pid:
-                    raise
-        report.obstacles += pipes.obstacles(report.pids, name_of)
+                    raise TargetDied(pid) from None
+        if policy.stdio == "inherit":
+            report.inherited = seen.pipes.inherited(report.pids) | seen.sockets.inherited(report.pids)
+        report.obstacles += seen.pipes.obstacles(report.pids, name_of, report.inherited)
         report.obstacles += terminals.obstacles()
+        report.obstacles += seen.watched.obstacles()
+        report.obstacles += seen.sockets.obstacles(report.pids, name_of, policy.unix, report.inherited)
+        if policy.tcp == "keep":
+            report.obstacles += seen.connections.obstacles(report.pids, name_of)
+        if policy.sysvipc and not base.own_ipc and not mapped.may_follow():
+            report.obstacles += ipc_survey.out_of_reach(pid, report.pids, seen.users)
+        report.obstacles += seen.namespaces.obstacles()
+        if (obstacle := obstacle_of_living(pid, seen.statuses, seen.doors, base.depth)) is not None:
+            report.obstacles.append(obstacle)
+        report.warnings += seen.namespaces.warnings()
     return report
 
 
@@ -62,12 +125,21 @@ def _judge_target(pid: int) -> None:
         raise TargetError(f"PID {pid} is a kernel thread ({name})", "only programs can be checkpointed")
     if _has_ended(status):
         raise TargetError(f"PID {pid} has ended and is a zombie", f"its parent, PID {status.ppid}, has to wait for it")
-    line = os.getpid()
-    while line > 0:
-        if line == pid:
-            who = "crtool itself" if line == os.getpid() else "an ancestor of crtool"
-            raise TargetError(f"PID {pid} is {who}", "run crtool outside the tree that it is to save")
-        line = _status(line).ppid
+    if pid in _ancestors():
+        who = "crtool itself" if pid == os.getpid() else "an ancestor of crtool"
+        raise TargetError(f"PID {pid} is {who}", "run crtool outside the tree that it is to save")
+
+
+def _ancestors() -> list[int]:
+    """This process, its parent, and so on."""
+    while True:
+        line = [os.getpid()]
+        try:
+            while line[-1] > 0:
+                line.append(status_file.parse(read(line[-1], "status")).ppid)
+        except TargetDied:
+            continue  # it has ended: its child has another parent now
+        return line
 
 
 def _status(pid: int) -> Status:
@@ -89,9 +161,11 @@ def _door(pid: int) -> int:
     return next((tid for tid in threads(pid) if alive(pid, tid)), pid)
 
 
-def _survey_process(report: Report, pid: int, pipes: PipeEnds, terminals: Ends) -> None:
-    status = status_file.parse(read(pid, "status"))
+def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
+    status = seen.statuses[pid] = status_file.parse(read(pid, "status"))
     if _has_ended(status):
+        if len(status.ns_pid) > 1:
+            seen.namespaces.add_zombie(pid, status.ns_pid)
         return
     if status.tracer_pid:
         tracer = status.tracer_pid
@@ -99,23 +173,32 @@ def _survey_process(report: Report, pid: int, pipes: PipeEnds, terminals: Ends) 
             Obstacle(pid, "", f"is traced by PID {tracer} ({name_of(tracer)})", "end that, or let it detach")
         )
         return
+    seen.doors[pid] = _door(pid)
+    seen.users.update((status.uid.real, status.uid.effective))
+    privileged = False
     for tid in threads(pid):
         with suppress(TargetDied):
-            report.obstacles.extend(arch_prctl.obstacles(pid, status_file.parse(read(pid, "status", tid))))
+            its = status_file.parse(read(pid, "status", tid))
+            report.obstacles.extend(arch_prctl.obstacles(pid, its))
+            if its.state == "D":
+                report.waiting.append((pid, tid))
+            privileged = privileged or bool(its.capabilities.permitted | its.capabilities.inheritable)
     if status.memory is not None:
-        report.memory += status.memory.resident_anonymous + status.memory.swapped
-    _survey_namespaces(report, pid)
-    _survey_files(report, pid, pipes, terminals)
+        memory = status.memory.resident_anonymous + status.memory.swapped
+        report.memory += memory
+        report.small += memory if memory < SMALL else 0
+    report.threads += status.threads
+    if not report.policy.sysvipc and not report.base.own_ipc:
+        report.obstacles.extend(ipc_survey.obstacles(pid, _door(pid), threads=status.threads))
+        report.warnings.extend(ipc_survey.lost(pid, _door(pid), threads=status.threads))
+    report.obstacles.extend(mappings.early_obstacles(pid, read(_door(pid), "maps")))
+    report.obstacles.extend(mapped.obstacles(pid, _door(pid), map(_door, report.pids)))
+    report.obstacles.extend(report.base.obstacles(pid, _door(pid), privileged=privileged))
+    report.obstacles.extend(seen.namespaces.add(pid, _door(pid), status.ns_pid))
+    _survey_files(report, pid, seen)
 
 
-def _survey_namespaces(report: Report, pid: int) -> None:
-    for kind in ns_file.of(_door(pid)).differing(ns_file.of(os.getpid())):
-        report.obstacles.append(
-            Obstacle(pid, "", f"lives in another {kind} namespace than crtool", "run crtool inside that namespace")
-        )
-
-
-def _survey_files(report: Report, pid: int, pipes: PipeEnds, terminals: Ends) -> None:
+def _survey_files(report: Report, pid: int, seen: _Seen) -> None:
     door = _door(pid)
     pidfd = pidfd_open(door)
     try:
@@ -132,8 +215,14 @@ def _survey_files(report: Report, pid: int, pipes: PipeEnds, terminals: Ends) ->
                 with borrow(pidfd, pid, fd, link, info) as file:
                     if (obstacle := kinds.obstacle(file)) is not None:
                         report.obstacles.append(obstacle)
-                    pipes.add(file)
-                    terminals.add(file)
+                    seen.pipes.add(file)
+                    seen.terminals.add(file)
+                    seen.watched.add(file, door)
+                    seen.sockets.add(file)
+                    seen.connections.add(file)
+                    if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:
+                        cause = f"{file.shown} is of a process outside the tree, {name_of(other)}"
+                        report.obstacles.append(Obstacle(pid, f"fd {fd}", cause, "close it first"))
             except (OSError, TargetError):
                 continue  # closed meanwhile: the frozen tree will be looked at again
     finally:

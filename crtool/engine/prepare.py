@@ -10,16 +10,34 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from crtool.arch import cpu
-from crtool.engine.snapshot import Snapshot
+from crtool.engine.changed import ChangedFiles, FileJudge
+from crtool.engine.ipc import IpcObjects
+from crtool.engine.lazy import Lazy
+from crtool.engine.made import members_of_mounts
+from crtool.engine.snapshot import MemoryRecord, Snapshot
 from crtool.errors import EnvironmentDiffers
-from crtool.image.layout import Segment
 from crtool.image.reader import ImageReader
-from crtool.resources.files import inodes, kinds, pipes, regular
-from crtool.resources.files.inodes import ContentRecord, PathRecord
+from crtool.image.verified import VerifiedReader
+from crtool.kernel.process import raise_file_limit
+from crtool.puppet.puppet import Puppet
+from crtool.resources.files import anonymous, inodes, kinds, pipes
+from crtool.resources.files.inodes import ContentRecord, MountedRecord, PathRecord
+from crtool.resources.files.kinds import DescriptionRecord
+from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.sockets import tcp_remade
+from crtool.resources.files.sockets.unix import UnixRecord
+from crtool.resources.files.sockets.unix_remake import RemadeSockets
 from crtool.resources.files.terminals import Remade
+from crtool.resources.memory.mappings import MappingRecord
+from crtool.tree.walk import port_user
+
+if TYPE_CHECKING:
+    from crtool.puppet.postbox import Postbox
 
 __all__ = ["Prepared"]
 
@@ -29,22 +47,46 @@ _LOWEST_BASE = 64
 class Prepared:
     """The descriptors of a restart under way. As a context manager it closes them."""
 
-    def __init__(self, snapshot: Snapshot, image: ImageReader) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        image: ImageReader,
+        *,
+        apart: bool = False,
+        changed: ChangedFiles = "refuse",
+        lazily: bool = False,
+    ) -> None:
+        """*apart*: the processes will live in a mount namespace and a PID namespace of their own.
+
+        *changed*: what becomes of files that have changed. *lazily*: memory may come when everything runs already, so
+        what is read before is verified as it is read.
+        """
+        self.lazy = Lazy(image) if lazily else None
+        self._verified = VerifiedReader(image) if lazily else None
         self.snapshot = snapshot
+        self.apart = apart
         self.image = image
         self.warnings: list[str] = []
+        self.ipc = IpcObjects(snapshot.ipc, self.warnings.append)
+        self.files = FileJudge(snapshot, changed, self.warnings.append, apart=apart)
         highest = max((d.fd for table in snapshot.files.tables for d in table.descriptors), default=0)
         self.base = max(highest + 1, _LOWEST_BASE)
-        self.image_fd = -1
+        self.other_mounts = members_of_mounts(snapshot)  # PIDs of those who live in other mount namespaces
+        self._image_fds: dict[int, int] = {}  # descriptors here → in every puppet
         self.controlling: dict[int, int] = {}  # session → descriptor of its controlling terminal
         self.foregrounds: dict[int, int] = {}  # session → group in the foreground of that terminal
         self.relay_master = -1  # of the terminal that stands for one outside the tree; for whoever takes it
+        self.late: list[int] = []  # descriptions that can only be made when all are born
+        self._postbox: tuple[Postbox, int] | None = None  # and the number of its end in the puppets
         self._descriptions: list[int] = []
         self._nameless: dict[int, int] = {}  # inode index → descriptor of what had no name
         self._opened: dict[tuple[int, int], int] = {}  # (inode index, flags) → descriptor
         self._buffer: memoryview | None = None
         self._all: list[int] = []
-        self._completed: set[int] = set()
+        self._sockets: RemadeSockets | None = None
+        self.filled: list[tuple[MemoryRecord, int]] = []  # with a descriptor of the memory that has it
+        self._made: kinds.Made | None = None  # for descriptions that are made late
+        self.rooms: dict[int, int] = {}  # first member of a mount namespace → its PID as crtool sees it, once it lives
 
     def __enter__(self) -> Prepared:
         return self
@@ -54,12 +96,20 @@ class Prepared:
 
     def close(self) -> None:
         """Closes all of them here; the puppets have their own."""
+        self.files.abandon()
+        if self.lazy is not None:
+            self.lazy.reap()
+        if self._postbox is not None:
+            self._postbox[0].close()
+            self._postbox = None
         for fd in [*self._all, *self._nameless.values()]:
             os.close(fd)
         if self.relay_master >= 0:
             os.close(self.relay_master)
             self.relay_master = -1
         self._all.clear()
+        if self._sockets is not None:
+            self._sockets.leave()
         self._nameless.clear()
 
     # -- making ---------------------------------------------------------------------------------------
@@ -68,41 +118,106 @@ class Prepared:
         """Compares the files of the image with those that are here, and makes everything."""
         self._raise_limit()
         files = self.snapshot.files
-        writers = self._used_for_reading()
         for index, record in enumerate(files.inodes):
+            if isinstance(record, MountedRecord):
+                continue  # it can be opened when its mount namespace is there
             if isinstance(record, PathRecord):
-                self._judge(record, reading=index in writers)
+                made = self.files.judge(index, record, self._fill, self._has)
             else:
-                # Kept as a path only: a file that somebody has open for writing cannot be executed.
                 made = inodes.make(record, self._fill)
+            if made >= 0:
+                # Kept as a path only: a file that somebody has open for writing cannot be executed.
                 self._nameless[index] = inodes.reopen(made, os.O_PATH)
                 os.close(made)
-        if not self.image.is_stream:
-            self.image_fd = self._keep(os.dup(self.image.fileno()))
-        rings = [pipes.make(ring, self._path(ring.inode) if ring.inode >= 0 else b"") for ring in files.pipes]
+        for image in (self.image, *self.image.ancestors()):
+            if image.is_plain:
+                self._image_fds[image.fileno()] = self._keep(os.dup(image.fileno()))
+        rings = [
+            pipes.make(ring, self.path(ring.inode), self._shown(ring.inode)) if ring.inode >= 0
+            else pipes.make(ring, b"", "")
+            for ring in files.pipes
+        ]  # fmt: skip
+        self._connections = tcp_remade.Remade(files.descriptions, files.tcp_table, self.warnings.append, port_user)
+        self._sockets = RemadeSockets(
+            (record for record in files.descriptions if isinstance(record, UnixRecord)),
+            self.warnings.append,
+            apart=self.apart,
+        )
         terminals = Remade(files.ptys, files.terminal, self.warnings)
-        shared = kinds.Made(self._path, self._shown, lambda index: rings[index], terminals.open_end)
+        self._made = shared = kinds.Made(
+            self.path,
+            self._shown,
+            lambda index: rings[index],
+            terminals.open_end,
+            self._connections.take,
+            self._sockets.open_end,
+            self.warnings.append,
+        )
         try:
-            for description in files.descriptions:
-                self._descriptions.append(self._keep(kinds.restore(description, shared)))
+            self._connections.make()
+            self._sockets.make()
+            self._prepare_late()
+            for index, description in enumerate(files.descriptions):
+                if index not in self.late:
+                    self._descriptions.append(self._keep(kinds.restore(description, shared)))
+                    self._require_same(description, self._descriptions[-1])
+                else:
+                    assert self._postbox is not None
+                    self._descriptions.append(self._postbox[1])
+            self._sockets.fill(self.description)
             for pair in terminals.finish():
                 self.controlling[pair.record.session] = self._keep(os.dup(pair.slave))
                 self.foregrounds[pair.record.session] = pair.record.foreground
             self.relay_master = terminals.relay_master()
         finally:
             terminals.close()
+            self._connections.close()
+            self._sockets.close()
             for ring in rings:
                 for fd in ring:
                     os.close(fd)
 
+    def would_put_back(self, inode: int, record: PathRecord) -> bool:
+        """Whether a restart would put a file back from the image, which is not done here."""
+        return self.files.would_put_back(inode, record, self._has)
+
+    def appear(self) -> None:
+        """When all else has succeeded: unix sockets can be found by their paths."""
+        if self._sockets is not None:
+            self._sockets.settle()
+
+    def vanish(self) -> None:
+        """After a failure: they can no longer."""
+        if self._sockets is not None:
+            self._sockets.abandon()
+
+    def revive(self) -> None:
+        """The last step before everybody goes on: the other ends of connections hear of them again."""
+        made = zip(self.snapshot.files.descriptions, self._descriptions, strict=True)
+        numbers = {id(record): fd for record, fd in made}
+        self._connections.revive(lambda record: numbers[id(record)])
+
+    def _prepare_late(self) -> None:
+        """Finds what can only be made later. Its place in the file tables is taken until then by the postbox."""
+        descriptions = self.snapshot.files.descriptions
+        self.late = [
+            index
+            for index, description in enumerate(descriptions)
+            if anonymous.is_late(description) or self.is_mounted(description)
+        ]
+        if self.late:
+            from crtool.puppet.postbox import Postbox  # noqa: PLC0415
+
+            postbox = Postbox()
+            self._postbox = (postbox, self._keep(postbox.theirs))
+
     def _raise_limit(self) -> None:
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        need = self.base + len(self.snapshot.files.descriptions) + 2 * len(self.snapshot.files.inodes) + 16
+        hard = raise_file_limit()
+        need = self.base + len(self.snapshot.files.descriptions) + 3 * len(self.snapshot.files.inodes) + 16
         if hard != resource.RLIM_INFINITY and need > hard:
             raise EnvironmentDiffers(
                 f"the image needs {need} open files at once and the hard limit here is {hard}", f"ulimit -Hn {need}"
             )
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
     def _keep(self, fd: int) -> int:
         """Moves *fd* above the base, where births inherit it."""
@@ -110,27 +225,6 @@ class Prepared:
         os.close(fd)
         self._all.append(kept)
         return kept
-
-    def _used_for_reading(self) -> set[int]:
-        """Indices of files that the program can read: those must not have changed behind its back."""
-        found = set()
-        for description in self.snapshot.files.descriptions:
-            if not isinstance(description, regular.RegularRecord) or description.flags & os.O_PATH:
-                continue
-            if description.flags & os.O_ACCMODE != os.O_WRONLY:
-                found.add(description.inode)
-        for memory in self.snapshot.memories:
-            found.update(mapping.inode for mapping in memory.mappings)
-        return found
-
-    def _judge(self, record: PathRecord, *, reading: bool) -> None:
-        fatal, differs = inodes.changes(record)
-        if fatal:
-            raise EnvironmentDiffers(fatal, "put the file back as it was when the image was made")
-        if differs and reading:
-            raise EnvironmentDiffers(differs, "put the file back as it was when the image was made")
-        if differs:
-            self.warnings.append(differs)
 
     def _fill(self, fd: int, content: ContentRecord) -> None:
         """Copies content from the image to *fd*."""
@@ -142,6 +236,23 @@ class Prepared:
                 while done < len(part):
                     done += os.pwrite(fd, part[done:], offset + start + done)
             position += padded
+
+    def _has(self, fd: int, content: ContentRecord) -> bool:
+        """Whether *fd* has just that content."""
+        if self.image.is_stream or tuple(inodes.data_extents(fd, content.size)) != content.extents:
+            return False  # what has been read from a stream to compare it could not be read once more
+        import mmap  # noqa: PLC0415
+
+        position = content.data
+        with mmap.mmap(-1, 1 << 20) as room, memoryview(room) as here:
+            for offset, length in content.extents:
+                padded = -(-length // cpu.PAGE_SIZE) * cpu.PAGE_SIZE
+                for start, view in self.pieces(position, padded):
+                    part = view[: max(0, min(len(view), length - start))]
+                    if os.preadv(fd, [here[: len(part)]], offset + start) != len(part) or here[: len(part)] != part:
+                        return False
+                position += padded
+        return True
 
     def _room(self) -> memoryview:
         if self._buffer is None:
@@ -156,10 +267,13 @@ class Prepared:
             self.image.skip_to(offset)
             self.image.read_data(view)
             return
-        done = 0
-        at = self.image.file_offset(Segment(offset, len(view)))
-        while done < len(view):
-            done += os.preadv(self.image.fileno(), [view[done:]], at + done)
+        if self._verified is None:
+            self.image.read_at(offset, view)
+            return
+        while view:
+            part = self._verified.read(offset, len(view))
+            view[: len(part)] = part
+            view, offset = view[len(part) :], offset + len(part)
 
     # -- what the puppets ask for -------------------------------------------------------------------------
 
@@ -167,13 +281,43 @@ class Prepared:
         """The descriptor, here and in every puppet, of open file description *index*."""
         return self._descriptions[index]
 
-    def first_time(self, index: int) -> bool:
-        """Whether nobody has asked this about open file description *index* before: what is done to it, is done
-        once.
-        """
-        new = index not in self._completed
-        self._completed.add(index)
-        return new
+    def is_mounted(self, description: DescriptionRecord) -> bool:
+        """Whether it is of a file in a mount namespace of the tree, and so can only be opened there."""
+        return isinstance(description, RegularRecord) and isinstance(
+            self.snapshot.files.inodes[description.inode], MountedRecord
+        )
+
+    def open_mounted(self, index: int) -> int:
+        """Opens such an open file *index*; to be called when the mount namespaces are there."""
+        description = self.snapshot.files.descriptions[index]
+        assert self._made is not None
+        assert isinstance(description, RegularRecord)
+        record = self.snapshot.files.inodes[description.inode]
+        assert isinstance(record, MountedRecord)
+        self.files.judge_mounted(description.inode, record, self.path(description.inode))
+        return kinds.restore(description, self._made)
+
+    def keep_late(self, fd: int) -> int:
+        """Takes charge of a descriptor that was made after the births."""
+        self._all.append(fd)
+        return fd
+
+    def hand_over(self, puppet: Puppet, fds: Sequence[int]) -> list[int]:
+        """Gives *puppet*, born already, descriptors for *fds*; returns their numbers there."""
+        assert self._postbox is not None
+        postbox, inherited = self._postbox
+        return postbox.hand_over(puppet, inherited, fds)
+
+    def fill_segments(self) -> None:
+        """Gives System V shared memory its content, as one of the last steps."""
+        with ExitStack() as stack:
+
+            def content(inode: int) -> int:
+                fd = inodes.reopen(self._nameless[inode], os.O_RDONLY)
+                stack.callback(os.close, fd)
+                return fd
+
+            self.ipc.settle(content)
 
     def opened(self, inode: int, flags: int) -> int:
         """The descriptor, here and in every puppet, of inode *inode* opened with *flags*. To be asked before the
@@ -182,13 +326,32 @@ class Prepared:
         key = (inode, flags)
         if key not in self._opened:
             try:
-                fd = os.open(self._path(inode), flags | os.O_CLOEXEC)
+                fd = os.open(self.path(inode), flags | os.O_CLOEXEC)
             except OSError as error:
                 raise EnvironmentDiffers(
                     f"{self._shown(inode)} cannot be opened: {error.strerror}", "put the file back, with its rights"
                 ) from None
             self._opened[key] = self._keep(fd)
         return self._opened[key]
+
+    def image_fd(self, image: ImageReader) -> int:
+        """The descriptor, here and in every puppet, of an image that is plain."""
+        return self._image_fds[image.fileno()]
+
+    def mapped(self, mapping: MappingRecord) -> int:
+        """The same of what *mapping* maps."""
+        return self.opened(mapping.inode, os.O_RDWR if mapping.may_write else os.O_RDONLY)
+
+    def folder(self, inode: int, *, apart: bool = False) -> int | bytes:
+        """A folder that a puppet is to enter: its descriptor, as of :meth:`opened`, or its path if one of them, or all
+        of them, are *apart*.
+        """
+        record = self.snapshot.files.inodes[inode]
+        if isinstance(record, MountedRecord):
+            return record.path
+        if (self.apart or apart) and isinstance(record, PathRecord):
+            return record.path
+        return self.opened(inode, os.O_PATH)
 
     def is_own_root(self, inode: int) -> bool:
         """Whether an inode is the root folder of crtool itself."""
@@ -204,11 +367,32 @@ class Prepared:
             yield done, view
             done += len(view)
 
-    def _path(self, inode: int) -> bytes:
+    def copied(self, memory: int, start: int, length: int) -> Iterator[tuple[int, memoryview]]:
+        """The same of what is at *start* in a process: *memory* is a descriptor of its /proc/PID/mem."""
+        done = 0
+        while done < length:
+            view = self._room()[: length - done]
+            got = os.preadv(memory, [view], start + done)
+            if not got:
+                raise EnvironmentDiffers("a process was killed before it was restored", "restart it again")
+            yield done, view[:got]
+            done += got
+
+    def path(self, inode: int, flags: int = 0) -> bytes:
+        """A path by which inode *inode* can be opened with *flags*."""
         record = self.snapshot.files.inodes[inode]
-        if isinstance(record, PathRecord):
-            return record.path
+        if isinstance(record, MountedRecord):
+            return b"/proc/%d/root%s" % (self.rooms[record.member], record.path)
+        if isinstance(record, PathRecord) and inode not in self._nameless:
+            return self.files.path(inode, record, flags)
         return b"/proc/self/fd/%d" % self._nameless[inode]
+
+    def _require_same(self, description: DescriptionRecord, fd: int) -> None:
+        """EnvironmentDiffers if something that has been opened by its name (O_PATH) is not what was judged."""
+        if isinstance(description, RegularRecord) and description.flags & os.O_PATH:
+            record = self.snapshot.files.inodes[description.inode]
+            if isinstance(record, PathRecord) and description.inode not in self._nameless:
+                self.files.require_same(description.inode, record, fd)
 
     def _shown(self, inode: int) -> str:
         record = self.snapshot.files.inodes[inode]

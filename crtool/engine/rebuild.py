@@ -6,35 +6,33 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 from crtool.abi import clone as clone_abi
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
 from crtool.arch import cpu
+from crtool.engine.heritage import Heritage
+from crtool.engine.lay import filled
+from crtool.engine.numbers import NEW_NAMESPACE, Numbers
 from crtool.engine.prepare import Prepared
 from crtool.engine.snapshot import MemoryRecord, ProcessRecord, ThreadRecord
-from crtool.errors import EnvironmentDiffers, ImageError, RemoteCallError
+from crtool.errors import PidTaken, RemoteCallError
 from crtool.kernel import ptrace
 from crtool.procfs.maps import Mapping
+from crtool.puppet import last_pid
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
 from crtool.puppet.code import gadgets_of
+from crtool.puppet.nest import enter_pid_namespace
 from crtool.resources import registry, sigpending
-from crtool.resources.files import epoll, fs, table
-from crtool.resources.memory import bounds, mappings, pages, vdso
-from crtool.resources.memory.mappings import MappingRecord
-from crtool.resources.memory.pages import ExtentRecord
+from crtool.resources.files import fs, locks, table
+from crtool.resources.memory import bounds, mappings, vdso
 from crtool.resources.registry import Born
+from crtool.tree.walk import bearer
 
 __all__ = ["Rebuilder"]
 
-_THREAD = (
-    clone_abi.CLONE_VM
-    | clone_abi.CLONE_SIGHAND
-    | clone_abi.CLONE_THREAD
-    | clone_abi.CLONE_SYSVSEM
-)
+_THREAD = clone_abi.CLONE_VM | clone_abi.CLONE_SIGHAND | clone_abi.CLONE_THREAD | clone_abi.CLONE_SYSVSEM
 
 
 _ATTEMPTS, _PAUSE = 100, 0.005  # at a TID that is taken; seconds in between
@@ -60,19 +58,9 @@ class Rebuilder:
         batch = Batch()
         if own_table:
             self._table(batch, first)
-            self._epolls(batch, first)
         if own_view:
             self._view(batch, first)
         self.puppet.run(batch)
-
-    def _epolls(self, batch: Batch, thread: ThreadRecord) -> None:
-        """Adds the entries of the epoll instances whose descriptors are in this table."""
-        for descriptor in self._snapshot.files.tables[thread.files].descriptors:
-            record = self._snapshot.files.descriptions[descriptor.description]
-            if not isinstance(record, epoll.EpollRecord) or record.owner != self.record.pids[0]:
-                continue
-            if self.prepared.first_time(descriptor.description):
-                epoll.add_entries(batch, record, descriptor.fd)
 
     def _table(self, batch: Batch, thread: ThreadRecord) -> None:
         record = self._snapshot.files.tables[thread.files]
@@ -80,67 +68,52 @@ class Rebuilder:
 
     def _view(self, batch: Batch, thread: ThreadRecord) -> None:
         record = self._snapshot.files.views[thread.fs]
-        root = -1 if self.prepared.is_own_root(record.root) else self.prepared.opened(record.root, os.O_PATH)
-        fs.restore(batch, record, root, self.prepared.opened(record.cwd, os.O_PATH))
+        apart = self.record.pids[0] in self.prepared.other_mounts
+        root = None if self.prepared.is_own_root(record.root) else self.prepared.folder(record.root, apart=apart)
+        fs.restore(batch, record, root, self.prepared.folder(record.cwd, apart=apart))
 
     # -- SPACE ----------------------------------------------------------------------------------------
 
-    def space(self, kernel_vdso: bytes) -> None:
-        """Maps and fills the memory. *kernel_vdso*: the code of the vDSO of this kernel."""
+    def space(self, kernel_vdso: bytes, heritage: Heritage) -> None:
+        """Maps and fills the memory, as far as that has not been done for the births. *kernel_vdso*: the code of the
+        vDSO of this kernel.
+        """
         memory = self._snapshot.memories[self.record.memory]
-        filled = _filled(memory.mappings, memory.extents)
         batch = Batch()
         here = self.puppet.mappings()
         foreign = not vdso.same(memory.vdso, here, kernel_vdso)
+        lazy = self.prepared.lazy
+        content, later = heritage.lay(self.record.pids[0], self.puppet, lazily=lazy is not None)
         if not foreign:
             vdso.settle(batch, memory.vdso, here)
-        for mapping in memory.mappings:
-            mappings.place(batch, mapping, self._file_of(mapping), writable=mapping.start in filled)
-        image = self.prepared.image
-        reads = []
-        if not image.is_stream and memory.extents:
-            offset = image.data_offset + memory.data
-            reads = pages.fill(batch, self.prepared.image_fd, offset, memory.extents)
+        self.prepared.ipc.attach(batch, memory.mappings)
         self.puppet.run(batch)
-        for call, expected in reads:
-            if call.value != expected:
-                raise ImageError(f"{image.name} got shorter while it was read", "use another copy of it")
-        if image.is_stream:
-            self._fill_from_stream(memory)
         if foreign and memory.vdso.code:
             self._foreign_vdso(memory, here, kernel_vdso)
-        self._finish_space(memory, filled)
-
-    def _file_of(self, mapping: MappingRecord) -> int:
-        if mapping.inode < 0:
-            return -1
-        return self.prepared.opened(mapping.inode, mapping_flags(mapping))
-
-    def _fill_from_stream(self, memory: MemoryRecord) -> None:
-        position = memory.data
-        for extent in memory.extents:
-            for address, view in self.prepared.pieces(position, extent.length):
-                done = 0
-                while done < len(view):
-                    done += os.pwritev(self.puppet.memory, [view[done:]], extent.start + address + done)
-            position += extent.length
+        self._finish_space(memory, filled(content))
+        if lazy is not None:
+            lazy.watch(self.puppet, memory, later)
 
     def _foreign_vdso(self, memory: MemoryRecord, here: tuple[Mapping, ...], kernel_vdso: bytes) -> None:
         """Brings back the image's vDSO as plain memory whose functions jump to this kernel's."""
         old = next(special for special in memory.vdso.mappings if special.name == b"[vdso]")
         at = next(mapping.start for mapping in here if mapping.name == b"[vdso]")
         flags = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_FIXED_NOREPLACE
-        self.puppet.call("mmap", old.start, old.end - old.start, mman.PROT_READ | mman.PROT_EXEC, flags, -1, 0)
+        batch = Batch()
+        batch.call("mmap", old.start, old.end - old.start, mman.PROT_READ | mman.PROT_EXEC, flags, -1, 0)
+        vdso.put_zeros(batch, memory.vdso)
+        self.puppet.run(batch)
         os.pwrite(self.puppet.memory, memory.vdso.code, old.start)
-        for address, patch in vdso.jumps(memory.vdso, kernel_vdso, at):
+        instructions = {cpu.Registers(thread.registers).ip for thread in self.record.threads}
+        for address, patch in vdso.jumps(memory.vdso, kernel_vdso, at, instructions):
             os.pwrite(self.puppet.memory, patch, address)
 
-    def _finish_space(self, memory: MemoryRecord, filled: set[int]) -> None:
+    def _finish_space(self, memory: MemoryRecord, into: set[int]) -> None:
         batch = Batch()
         guards = list(memory.guards)
         for mapping in memory.mappings:
             inside = [guard for guard in guards if mapping.start <= guard.start < mapping.end] if guards else []
-            mappings.finish(batch, mapping, inside, writable=mapping.start in filled)
+            mappings.finish(batch, mapping, inside, writable=mapping.start in into)
         bounds.restore(batch, memory.bounds, self.prepared.opened(memory.exe, os.O_RDONLY))
         if memory.lock_future:
             batch.call("mlockall", memory.lock_future, label="locking of future mappings")
@@ -162,12 +135,11 @@ class Rebuilder:
                 break
             time.sleep(_PAUSE)
         else:
-            raise EnvironmentDiffers(f"TID {left[0].tid} is taken", "wait until its owner has ended, and try again")
+            raise PidTaken(left[0].tid, bearer(left[0].tid))
         for thread in others:
             batch = Batch()
             if thread.files != main.files:
                 self._table(batch, thread)
-                table.close_above(batch, self.prepared.base)
             if thread.fs != main.fs:
                 self._view(batch, thread)
             if len(batch):
@@ -183,7 +155,7 @@ class Rebuilder:
             flags = _THREAD
             flags |= clone_abi.CLONE_FILES if thread.files == main.files else 0
             flags |= clone_abi.CLONE_FS if thread.fs == main.fs else 0
-            calls.append(self.puppet.clone(batch, flags, 0, (thread.tid,), must=False))
+            calls.append(self.puppet.clone(batch, flags, 0, thread.tids, must=False))
         self.puppet.run(batch)
         born = iter(self.puppet.born)
         taken = []
@@ -194,8 +166,22 @@ class Rebuilder:
             if call.errno:
                 raise RemoteCallError("clone3", [thread.tid], call.errno, self.puppet.pid)
             self.threads[thread.tid] = Newborn.attached(next(born), self.puppet, thread=True)
+            if last_pid.needed() and not last_pid.has_pids(self.threads[thread.tid].tid, (thread.tid,)):
+                raise PidTaken(thread.tid, bearer(thread.tid))
         self.puppet.born.clear()
         return taken
+
+    def enter_children_namespace(self, numbers: Numbers) -> None:
+        """Lets each thread choose where its children will be born, when it bears no threads any more."""
+        for thread in self.record.threads:
+            if thread.children_namespace == self.record.namespace:
+                continue
+            batch = Batch()
+            if thread.children_namespace == NEW_NAMESPACE:
+                batch.call("unshare", clone_abi.CLONE_NEWPID, label="PID namespace of the children")
+            else:
+                enter_pid_namespace(batch, numbers.seen(thread.children_namespace, self.record.pids[0]))
+            self.threads[thread.tid].run(batch)
 
     # -- STATE and RELEASE ------------------------------------------------------------------------------
 
@@ -204,10 +190,15 @@ class Rebuilder:
 
         *here*: the settings with which all puppets were born.
         """
-        batch = Batch()
-        if own_table:
-            table.close_above(batch, self.prepared.base)
-        self.puppet.run(batch)
+        main = self.record.threads[0]
+        for thread in self.record.threads:
+            if own_table if thread is main else thread.files != main.files:
+                batch = Batch()
+                table.close_above(batch, self.prepared.base)
+                # Only now: closing any descriptor of a file drops the locks of the process.
+                locked = locks.restore(batch, self._snapshot.files.tables[thread.files].locks)
+                self.threads[thread.tid].run(batch)
+                locked(thread.tid, self.prepared.warnings.append)
         state = self.record.state
         assert state is not None
         for thread in self.record.threads:
@@ -229,13 +220,14 @@ class Rebuilder:
         registry.restore_last(batch, state)
         self.threads[self.record.threads[0].tid].run(batch)
         for thread in self.record.threads:
-            warnings.extend(registry.restore_thread_from_outside(thread.tid, thread.state, here))
+            tid = self.threads[thread.tid].tid
+            warnings.extend(registry.restore_thread_from_outside(tid, thread.state, here))
         warnings.extend(registry.losses(state, (thread.state for thread in self.record.threads), here))
 
     @property
     def _door(self) -> int:
         """The TID through whose folder in /proc the process is reached."""
-        return self.record.threads[0].tid
+        return self.threads[self.record.threads[0].tid].tid
 
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: no batch can be run in this address space any more."""
@@ -251,14 +243,19 @@ class Rebuilder:
             ptrace.set_options(puppet.tid, ptrace_abi.O_TRACESYSGOOD | ptrace_abi.O_EXITKILL)
             puppet.become(cpu.Registers(thread.registers), thread.fpu, thread.mask)
 
-    def complete(self, *, stopped: bool) -> None:
-        """The last that happens to the process. *stopped*: it is to stand still until somebody sends SIGCONT."""
+    def complete(self, *, stopped: bool, signal_number: int) -> None:
+        """The last that happens to the process. *stopped*: it is to stand still until somebody sends SIGCONT.
+        *signal_number*: by which it is told of the restart, behind all that it has been sent before; 0 for none.
+        """
         if stopped:
             os.kill(self.puppet.pid, signal.SIGSTOP)
         for thread in self.record.threads:
-            sigpending.restore_thread_from_outside(self.puppet.pid, thread.tid, thread.state.pending)
+            tid = self.threads[thread.tid].tid
+            sigpending.restore_thread_from_outside(self.puppet.pid, tid, thread.state.pending)
         if self.record.state is not None:
             sigpending.restore_from_outside(self.puppet.pid, self.record.state.pending)
+        if signal_number:
+            os.kill(self.puppet.pid, signal_number)
         if self.record.dead_leader:
             self._end_leader()
 
@@ -282,36 +279,15 @@ class Rebuilder:
         self.puppet.release()
 
 
-def mapping_flags(mapping: MappingRecord) -> int:
-    """How the file of a mapping has to be opened."""
-    return os.O_RDWR if mapping.may_write else os.O_RDONLY
-
-
-def _filled(records: tuple[MappingRecord, ...], extents: tuple[ExtentRecord, ...]) -> set[int]:
-    """The start addresses of the mappings into which pages are filled that the program itself may not write."""
-    found = set()
-    stretches: Iterator[ExtentRecord] = iter(extents)
-    extent = next(stretches, None)
-    for record in records:
-        while extent is not None and extent.start + extent.length <= record.start:
-            extent = next(stretches, None)
-        if extent is None:
-            break
-        readwrite = mman.PROT_READ | mman.PROT_WRITE
-        if extent.start < record.end and record.protection & readwrite != readwrite:
-            found.add(record.start)
-    return found
-
-
 def needed_files(prepared: Prepared) -> None:
     """Opens everything that the puppets will ask for, before the births, so that they inherit it."""
     snapshot = prepared.snapshot
     for memory in snapshot.memories:
         prepared.opened(memory.exe, os.O_RDONLY)
         for mapping in memory.mappings:
-            if mapping.inode >= 0:
-                prepared.opened(mapping.inode, mapping_flags(mapping))
+            if mapping.inode >= 0 and mapping.inode not in prepared.ipc:
+                prepared.mapped(mapping)
     for view in snapshot.files.views:
-        prepared.opened(view.cwd, os.O_PATH)
+        prepared.folder(view.cwd)
         if not prepared.is_own_root(view.root):
-            prepared.opened(view.root, os.O_PATH)
+            prepared.folder(view.root)

@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 
 from crtool.abi.termios import TIOCSPGRP
 from crtool.arch import cpu
+from crtool.engine.adapt import as_caller, without_connections
+from crtool.engine.changed import ChangedFiles
 from crtool.engine.foreground import Foreground
 from crtool.engine.forest import forest_of
+from crtool.engine.ground import Ground
+from crtool.engine.heritage import Heritage
+from crtool.engine.late import complete_files
+from crtool.engine.made import make_namespaces
+from crtool.engine.numbers import Numbers
+from crtool.engine.pidfile import pidfile_beside
 from crtool.engine.prepare import Prepared
 from crtool.engine.rebuild import Rebuilder, needed_files
+from crtool.engine.references import read_snapshot
 from crtool.engine.relay import Relay
 from crtool.engine.results import Progress, RestartResult
 from crtool.engine.snapshot import Snapshot
 from crtool.engine.stages import Clock, Stage
+from crtool.engine.terminal import attend_terminal, judge_terminal
+from crtool.engine.told import listeners
+from crtool.engine.verify import open_image, verify_first, verifying
 from crtool.engine.wait import signals_held, wait_for
-from crtool.errors import EnvironmentDiffers
-from crtool.image import codec
+from crtool.engine.where import ClockPolicy, NumbersInUse, Place, choose, numbers_of
+from crtool.errors import EnvironmentDiffers, PidTaken, UsageError
+from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
+from crtool.image.trust import judge_trust
 from crtool.kernel import ptrace
+from crtool.kernel.eclone_limits import pid_max
 from crtool.kernel.prctl import child_subreaper
 from crtool.puppet.batch import Batch
-from crtool.puppet.birth import Newborn, Space
-from crtool.puppet.space import largest_hole
+from crtool.puppet.birth import Newborn
 from crtool.puppet.thread import await_group_stop
 from crtool.resources import registry
 from crtool.resources.files import owners
-from crtool.resources.files.terminals import find_callers
+from crtool.resources.policy import Tcp
 from crtool.tree.grow import grow, kill_all
 from crtool.tree.plan import plan
+from crtool.tree.walk import bearer
 
 __all__ = ["restart"]
 
 _P_PID, _WSTOPPED = 1, 2  # waitid(2)
+_ATTEMPTS = 10  # at numbers for placeholders
 
 
 def restart(
@@ -43,76 +60,217 @@ def restart(
     detach: bool = False,
     leave_stopped: bool = False,
     pidfile: str | None = None,
+    pidns: bool | None = None,
+    clock: ClockPolicy = "auto",
+    tcp: Tcp = "keep",
+    trust: bool = False,
+    files: ChangedFiles = "refuse",
+    parents: Sequence[str | os.PathLike[str]] = (),
+    signal: int = 0,
+    own: bool = False,
+    lazy: bool = False,
+    detach_image: bool = False,
+    keys: Keys | None = None,
     progress: Callable[[Progress], None] | None = None,
+    ready: Callable[[int], None] | None = None,
+    running: Callable[[RestartResult], None] | None = None,
+    wait: Callable[[int, Foreground | Relay | None], int] = wait_for,
 ) -> RestartResult:
     """Brings back the processes of *image* (a path, or a descriptor to read from), with the PIDs they had.
 
-    Waits for the root's end, forwarding signals to it, unless *detach*. *pidfile* gets the root's PID once everything
-    runs.
+    Where somebody has one of these, or crtool may not choose PIDs, it is in a new PID namespace; *pidns* says that it
+    is so always (True) or never (False). *clock*: "auto" keeps the clocks CLOCK_MONOTONIC and CLOCK_BOOTTIME from going
+    back, in a time namespace if need be, "continue" makes them go on from where they were, "host" leaves them alone.
+    *tcp*: whether TCP connections with somebody outside the tree go on ("keep"), or come back as reset ("close").
+    *files*: what becomes of a file that the program reads and that has another size now: it stands in the way
+    ("refuse"), is taken as it is ("ignore"), or, if it has grown, is cut to the size that it had ("truncate"). With
+    "restore" all files that have changed are put back from the image, if it has been made to contain them.
+    *signal*: a number that every process which catches it, or blocks it to ask for it, gets before anybody runs.
+    *own*: whoever the processes were, they come back as the caller, with his ids, groups and rights.
+    *lazy*: everything runs before its memory is there; large private memory comes from the image, which must be a
+    file, when it is asked for, and else meanwhile. With *detach_image* a restart that is to *detach* waits for that.
 
-    Raises NotFound, ImageError (before a process is born), EnvironmentDiffers; after any of them nothing is left
-    behind.
+    *parents*: files, and folders with files, in which the images that *image* builds on are looked for first.
+
+    An image that somebody else than the caller and root owns, or may write, is refused unless the caller has *trust*.
+    *keys* (:func:`crtool.unlock`) decrypt one that is encrypted, and say whose signature it must have.
+
+    Waits for the root's end, forwarding signals to it, unless *detach*. When everything is restored and nobody runs
+    yet, *ready* gets the root's PID as crtool sees it, and may raise: nothing is left then. Once everything runs,
+    *pidfile* gets that PID, and *running* the result so far. *wait* waits, instead of crtool's own way, for the root, a
+    child of the caller; it is given the root's PID and what is to be done about the caller's terminal, and returns a
+    wait status.
+
+    Raises NotFound, ImageError, EnvironmentDiffers (PidTaken among them); after any of them nothing is left behind, and
+    no instruction of the program has been executed.
     """
-    clock = Clock()
-    reader = ImageReader.from_descriptor(image) if isinstance(image, int) else ImageReader.open(image)
-    with reader:
-        with clock.stage(Stage.READ):
+    clocks = Clock()
+    with open_image(image, parents, keys) as reader:
+        with clocks.stage(Stage.READ):
             reader.info.require_cpu(cpu.NAME, cpu.PAGE_SIZE, reader.name)
-            snapshot = codec.unpack(reader.records, Snapshot)
-            if not reader.is_stream:
-                reader.verify(None if progress is None else lambda n, total: progress(Progress("verifying", n, total)))
-        with Prepared(snapshot, reader) as prepared:
-            with clock.stage(Stage.PREPARE):
-                _judge_terminal(snapshot, detach=detach)
-                order = plan(forest_of(snapshot), _numbers_in_use())
+            reader.require_packages()
+            if not trust:
+                for holder in (reader, *reader.ancestors()):
+                    judge_trust(holder.fileno(), holder.name)
+            snapshot = read_snapshot(reader)
+            if tcp == "close":
+                snapshot = without_connections(snapshot)
+            warnings: list[str] = []
+            if own:
+                snapshot = as_caller(snapshot, warnings.append)
+            if not lazy:
+                verify_first(reader, progress)
+            elif reader.is_stream:
+                raise UsageError(f"{reader.name}: what comes through a pipe cannot come later", "restart from a file")
+        with clocks.stage(Stage.PREPARE):
+            judge_terminal(snapshot, detach=detach)
+            told = listeners(snapshot, signal)
+            place = choose(snapshot, pidns=pidns, clock=clock)
+        calls = (ready, running, wait, progress)
+        story = _Restart(snapshot, reader, clocks, detach, leave_stopped, pidfile, files, *calls)
+        story.signal, story.told, story.warnings = signal, told, warnings
+        story.lazy, story.detach_image = lazy, detach_image
+        wanted = numbers_of(snapshot)
+        while True:
+            try:
+                return story.at(place)
+            except PidTaken as error:  # by somebody who was not there a moment ago
+                if place.surroundings.pids or reader.is_stream:
+                    raise
+                if error.pid not in wanted and len(story.taken.known) < _ATTEMPTS:
+                    story.taken.known.add(error.pid)  # a placeholder can have any other number as well
+                    continue
+                if pidns is False:
+                    raise
+                reason = error.message
+                break
+        return story.at(replace(choose(snapshot, pidns=True, clock=clock), reason=reason))
+
+
+class _Restart:
+    """A restart under way."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        reader: ImageReader,
+        clocks: Clock,
+        detach: bool,
+        leave_stopped: bool,
+        pidfile: str | None,
+        files: ChangedFiles,
+        ready: Callable[[int], None] | None,
+        running: Callable[[RestartResult], None] | None,
+        wait: Callable[[int, Foreground | Relay | None], int],
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.snapshot = snapshot
+        self.reader = reader
+        self.clocks = clocks
+        self.detach = detach
+        self.leave_stopped = leave_stopped
+        self.pidfile = pidfile
+        self.files = files
+        self.ready = ready
+        self.running = running
+        self.wait = wait
+        self.progress = progress
+        self.signal, self.told = 0, frozenset[int]()  # who hears of the restart by a signal
+        self.warnings: list[str] = []  # that do not depend on the place
+        self.lazy = self.detach_image = False
+        self.taken = NumbersInUse()  # that placeholders must not have
+
+    def at(self, place: Place) -> RestartResult:
+        """The rest of the story, at the place that was decided on; PidTaken if that fails."""
+        snapshot, reader, clocks = self.snapshot, self.reader, self.clocks
+        apart = place.surroundings.pids
+        made = Prepared(snapshot, reader, apart=apart, changed=self.files, lazily=self.lazy)
+        with made as prepared, ExitStack() as held:
+            with clocks.stage(Stage.PREPARE):
+                order = plan(forest_of(snapshot), *((1,), pid_max()) if apart else self.taken.room())
                 prepared.make()
                 needed_files(prepared)
-            with child_subreaper():
-                with clock.stage(Stage.BIRTHS):
-                    puppets = grow(order, _free_space(snapshot), who_has, prepared.controlling)
+            with child_subreaper(), Ground(snapshot, place) as ground:
+                heritage, puppets = Heritage(prepared, order), dict[int, Newborn]()
                 try:
+                    with clocks.stage(Stage.BIRTHS):
+                        puppets = grow(order, ground.bear_root, bearer, prepared.controlling, heritage.before)
+                    root = puppets[snapshot.root].pid
                     _judge_cpu(snapshot, puppets[snapshot.root])
-                    living = _rebuild(snapshot, puppets, prepared, clock)
+                    prepared.ipc.make(root, own=place.surroundings.ipc)
+                    living = _rebuild(snapshot, puppets, prepared, heritage, clocks, self.progress)
+                    ground.settle()
                     if reader.is_stream:
                         reader.finish()
-                    prepared_pidfile = None if pidfile is None else _prepare_pidfile(pidfile, snapshot.root)
-                    job = None if detach else _attend_terminal(snapshot, prepared)
+                    prepared_pidfile = None if self.pidfile is None else pidfile_beside(self.pidfile, root)
+                    job = None if self.detach else attend_terminal(snapshot, prepared, puppets)
+                    if self.ready is not None:
+                        self.ready(root)
+                    held.enter_context(signals_held())  # what follows is done as a whole
+                    prepared.appear()
+                    prepared.fill_segments()
+                    prepared.files.settle()
                 except BaseException:
+                    prepared.vanish()
                     kill_all(puppets)
+                    prepared.ipc.abandon()
                     raise
-            with signals_held():
-                with clock.stage(Stage.RELEASE):
-                    _release(living, stopped=leave_stopped)
-                if pidfile is not None and prepared_pidfile is not None:
-                    os.rename(prepared_pidfile, pidfile)
-                result = RestartResult(
-                    pid=snapshot.root,
-                    processes=len(snapshot.processes),
-                    wall_seconds=clock.wall,
-                    warnings=tuple(prepared.warnings),
-                )
-                prepared.close()
-                reader.close()
-                if detach:
+            try:
+                with clocks.stage(Stage.RELEASE):
+                    for process in living:
+                        told = process.record.pids[0] in self.told
+                        process.complete(stopped=self.leave_stopped, signal_number=self.signal if told else 0)
+                    _release(living, ground, prepared)
+                prepared.ipc.keep()
+            except BaseException:
+                prepared.vanish()
+                kill_all(puppets)
+                prepared.ipc.abandon()
+                raise
+            if self.pidfile is not None and prepared_pidfile is not None:
+                os.rename(prepared_pidfile, self.pidfile)
+            result = RestartResult(
+                pid=root,
+                processes=len(snapshot.processes),
+                wall_seconds=clocks.wall,
+                warnings=tuple(dict.fromkeys([*self.warnings, *prepared.warnings])),
+                own_pid=snapshot.root,
+                pidns=place.surroundings.pids,
+                userns=place.surroundings.user,
+                timens=place.surroundings.clocks is not None,
+                reason=place.reason,
+                stages=dict(clocks.seconds),
+            )
+            if prepared.lazy is not None and self.detach and self.detach_image:
+                prepared.lazy.wait()
+            prepared.close()
+            reader.close()
+            try:
+                if self.running is not None:
+                    self.running(result)
+                if self.detach:
                     return result
-                try:
-                    if isinstance(job, Foreground):
-                        job.tell_size()
-                    return RestartResult(**{**result.__dict__, "status": wait_for(snapshot.root, job)})
-                finally:
-                    if job is not None:
-                        job.close()
+                if isinstance(job, Foreground):
+                    job.tell_size()
+                status = self.wait(root, job)
+                ground.bid_farewell()
+                return replace(result, status=status)
+            finally:
+                if job is not None:
+                    job.close()
 
 
-def _release(living: list[Rebuilder], *, stopped: bool) -> None:
+def _release(living: list[Rebuilder], ground: Ground, prepared: Prepared) -> None:
     """From here on the programs run: everybody is detached, each step for all before the next for any."""
-    for process in living:
-        process.complete(stopped=stopped)
+    ground.outlive()
     for process in living:
         process.outlive()
+    prepared.revive()
+    ground.release()
     for process in living:
         process.release()
-    await_group_stop([pid for process in living if process.record.stop_signal for pid in process.threads])
+    stopped_ones = [process for process in living if process.record.stop_signal]
+    await_group_stop([puppet.tid for process in stopped_ones for puppet in process.threads.values()])
 
 
 def _judge_cpu(snapshot: Snapshot, puppet: Newborn) -> None:
@@ -124,40 +282,13 @@ def _judge_cpu(snapshot: Snapshot, puppet: Newborn) -> None:
         )
 
 
-def _judge_terminal(snapshot: Snapshot, *, detach: bool) -> None:
-    """A session that had a terminal of its own gets one that crtool passes on, for as long as it waits."""
-    record = snapshot.files.terminal
-    if detach and record is not None and record.session:
-        raise EnvironmentDiffers(
-            f"the image wants a terminal in the place of {record.name.decode(errors='replace')}, as long as it runs",
-            "restart it without --detach",
-        )
-
-
-def _numbers_in_use() -> set[int]:
-    """The PIDs of this machine."""
-    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
-
-
-def _free_space(snapshot: Snapshot) -> Space:
-    """Addresses that are free in every address space of the image, for the newborns to live in."""
-    extents = [mapping for memory in snapshot.memories for mapping in memory.mappings]
-    special = [mapping for memory in snapshot.memories for mapping in memory.vdso.mappings]
-    return Space(largest_hole([*extents, *special], Space.SIZE))
-
-
-def who_has(pid: int) -> str:
-    """In words, who bears a number."""
-    from crtool.tree.walk import bearer  # noqa: PLC0415
-
-    return bearer(pid)
-
-
 def _rebuild(
     snapshot: Snapshot,
     puppets: dict[int, Newborn],
     prepared: Prepared,
+    heritage: Heritage,
     clock: Clock,
+    progress: Callable[[Progress], None] | None,
 ) -> list[Rebuilder]:
     """Makes every newborn what it was; all that is left to do is to let them go."""
     living = [
@@ -169,13 +300,22 @@ def _rebuild(
     first_of_table: set[int] = set()
     kernel_vdso = _vdso_code(puppets[snapshot.root])
     here = registry.born(puppets[snapshot.root])
-    _bring_to_foreground(puppets, prepared)
+    make_namespaces(snapshot, puppets)
+    prepared.rooms = {pid: puppet.pid for pid, puppet in puppets.items()}
+    numbers = Numbers(snapshot)
+    _bring_to_foreground(puppets, prepared, numbers)
+    # Before anybody is stopped: a death that leaves a group without a parent in its session wakes those in there. The
+    # first of a PID namespace ends after all others in it.
+    for record in sorted(snapshot.processes, key=lambda record: (-len(record.pids), record.pids[-1] == 1)):
+        if record.zombie:
+            puppets[record.pids[0]].die(record.exit_status, record.comm)
     for process in living:
         if process.record.stop_signal:
             process.puppet.stop(process.record.stop_signal)
             parent = puppets.get(process.record.ppid)
             if process.record.stop_reported and parent is not None:
-                parent.call("waitid", _P_PID, process.record.pids[0], 0, _WSTOPPED | os.WNOHANG, 0)
+                number = numbers.seen(process.record.pids[0], process.record.ppid)
+                parent.call("waitid", _P_PID, number, 0, _WSTOPPED | os.WNOHANG, 0)
     with clock.stage(Stage.FILES):
         for process in living:
             main = process.record.threads[0]
@@ -185,22 +325,27 @@ def _rebuild(
             tables.add(main.files)
             views.add(main.fs)
     with clock.stage(Stage.SPACE):
-        for process in living:
-            if process.record.memory not in memories:
-                memories.add(process.record.memory)
-                process.space(kernel_vdso)
+        with nullcontext() if prepared.lazy is not None else verifying(prepared.image, progress):
+            for process in living:
+                if process.record.memory not in memories:
+                    memories.add(process.record.memory)
+                    process.space(kernel_vdso, heritage)
+        if prepared.lazy is not None:
+            prepared.lazy.start(process.puppet.pid for process in living)
         for process in living:
             process.births()
+    with clock.stage(Stage.FILES), prepared.ipc.inside() if prepared.late else nullcontext():  # as message queues are
+        complete_files(living, puppets, prepared)
     for owner in snapshot.files.owners:
         batch = Batch()
-        owners.restore(batch, owner)
+        owners.restore(batch, replace(owner, pid=numbers.seen(owner.pid, owner.holder)))
         puppets[owner.holder].run(batch)
     with clock.stage(Stage.STATE):
-        for record in snapshot.processes:
-            if record.zombie:
-                puppets[record.pids[0]].die(record.exit_status, record.comm)
+        for process in living:
+            process.enter_children_namespace(numbers)
         for process in living:
             process.state(here, own_table=process.record.pids[0] in first_of_table)
+    prepared.ipc.adjust(puppets)
     with clock.stage(Stage.RELEASE):
         left: set[int] = set()
         for process in reversed(living):
@@ -211,31 +356,14 @@ def _rebuild(
     return living
 
 
-def _bring_to_foreground(puppets: dict[int, Newborn], prepared: Prepared) -> None:
+def _bring_to_foreground(puppets: dict[int, Newborn], prepared: Prepared, numbers: Numbers) -> None:
     """Sets the foreground group of each terminal of the tree, now that all groups are there."""
     for session, group in prepared.foregrounds.items():
         if group and session in puppets:
             # It may have ended: the terminal then keeps its number, and nothing can be set to it.
             fd = prepared.controlling[session]
-            puppets[session].call("ioctl", fd, TIOCSPGRP, group.to_bytes(4, "little"), must=False)
-
-
-def _attend_terminal(snapshot: Snapshot, prepared: Prepared) -> Foreground | Relay | None:
-    """Gives the caller's terminal to the program, if the program has it."""
-    record = snapshot.files.terminal
-    if record is None:
-        return None
-    fd = find_callers(record)
-    if prepared.relay_master >= 0:
-        master, prepared.relay_master = prepared.relay_master, -1
-        relay = Relay(fd, master)
-        relay.start()
-        return relay
-    members = (process.pids[0] for process in snapshot.processes if process.pgid == record.foreground)
-    foreground = Foreground(fd, record, os.getpgid(next(members, snapshot.root)))
-    if foreground.wanted:
-        foreground.lend()
-    return foreground
+            seen = numbers.seen(group, session)
+            puppets[session].call("ioctl", fd, TIOCSPGRP, seen.to_bytes(4, "little"), must=False)
 
 
 def _vdso_code(puppet: Newborn) -> bytes:
@@ -243,16 +371,3 @@ def _vdso_code(puppet: Newborn) -> bytes:
         if mapping.name == b"[vdso]":
             return os.pread(puppet.memory, mapping.end - mapping.start, mapping.start)
     return b""
-
-
-def _prepare_pidfile(path: str, pid: int) -> str:
-    """Writes the PID beside *path*, so that nothing but a rename is left to be done when everything runs."""
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        with open(temporary, "w", encoding="ascii") as file:
-            file.write(f"{pid}\n")
-    except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise EnvironmentDiffers(f"{path} cannot be written: {error.strerror}", "choose another --pidfile") from None
-    return temporary

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from itertools import islice
 
 from crtool.abi import mman
+from crtool.engine import show_state
+from crtool.engine.contents import saved, saved_runs
+from crtool.engine.references import read_snapshot
 from crtool.engine.results import (
     DescriptorSummary,
     ImageSummary,
@@ -16,38 +19,54 @@ from crtool.engine.results import (
     ProcessSummary,
 )
 from crtool.engine.snapshot import MemoryRecord, ProcessRecord, Snapshot
-from crtool.image import codec
-from crtool.image.layout import Segment
+from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
-from crtool.resources.files.inodes import DeletedRecord, InodeRecord, MemfdRecord, PathRecord
+from crtool.resources.files.inodes import DeletedRecord, InodeRecord, MemfdRecord, MountedRecord, PathRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.sockets.tcp import TcpRecord
+from crtool.resources.files.sockets.tcp import show as show_address
+from crtool.resources.files.sockets.unix import UnixRecord, shown_name
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.mappings import MappingRecord
 
-__all__ = ["show"]
+__all__ = ["show", "summary_of"]
+
+# Memory comes after the records. All of it would have to be awaited, or fetched.
+_UNREAD = ("command lines and environments are in the memory, which is not read from a pipe or URL; names are shown",)
 
 
-def show(image: str | os.PathLike[str] | int) -> ImageSummary:
+def show(image: str | os.PathLike[str] | int, keys: Keys | None = None) -> ImageSummary:
     """Summarises *image* (a path, or a descriptor to read from).
 
-    Command lines and environments are in the saved memory; of an image that comes through a pipe they stay empty.
+    Command lines and environments are in the saved memory; of an image that comes through a pipe, or from a URL, they
+    stay empty, and a warning says so.
 
-    Raises NotFound or ImageError. The data is not verified: that is what verify is for.
+    *keys* (:func:`crtool.unlock`) decrypt it. Raises NotFound, TargetError if they do not, or ImageError. The data is
+    not verified: that is what verify is for.
     """
-    reader = ImageReader.from_descriptor(image) if isinstance(image, int) else ImageReader.open(image)
+    reader = ImageReader.open(image, keys=keys)
     with reader:
-        snapshot = codec.unpack(reader.records, Snapshot)
-        return ImageSummary(
-            format=reader.info.version,
-            cpu=reader.info.cpu,
-            kernel=snapshot.host.kernel,
-            created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(snapshot.host.created)),
-            size=reader.info.file_length,
-            root=snapshot.root,
-            processes=tuple(_process(record, snapshot, reader) for record in snapshot.processes),
-            data_bytes=reader.info.data_length,
-        )
+        return summary_of(reader)
+
+
+def summary_of(reader: ImageReader) -> ImageSummary:
+    """Summarises an image that is open."""
+    snapshot = read_snapshot(reader)
+    return ImageSummary(
+        format=reader.info.version,
+        cpu=reader.info.cpu,
+        kernel=snapshot.host.kernel,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(snapshot.host.created)),
+        size=reader.size,
+        root=snapshot.root,
+        processes=tuple(_process(record, snapshot, reader) for record in snapshot.processes),
+        data_bytes=reader.length,
+        parents=tuple(os.fsdecode(origin.path) for origin in reader.origins),
+        warnings=_UNREAD if reader.is_stream else (),
+        encrypted=reader.is_encrypted,
+        signed_by=reader.signer,
+    )
 
 
 def _process(record: ProcessRecord, snapshot: Snapshot, reader: ImageReader) -> ProcessSummary:
@@ -64,39 +83,34 @@ def _process(record: ProcessRecord, snapshot: Snapshot, reader: ImageReader) -> 
         cmdline=() if memory is None else _strings(memory, reader, memory.bounds.arg_start, memory.bounds.arg_end),
         threads=len(record.threads),
         mappings=() if memory is None else tuple(_mappings(memory, inodes)),
-        memory_bytes=0 if memory is None else sum(extent.length for extent in memory.extents),
+        memory_bytes=0 if memory is None else sum(run.length for run in saved_runs(memory)),
         descriptors=tuple(_descriptors(record, snapshot)),
         environment=() if memory is None else _strings(memory, reader, memory.bounds.env_start, memory.bounds.env_end),
+        sockets=tuple(show_state.sockets(record, snapshot)),
+        signals=tuple(show_state.signals(record)),
+        timers=tuple(show_state.timers(record, snapshot)),
+        pids=record.pids,
     )
 
 
 def _strings(memory: MemoryRecord, reader: ImageReader, start: int, end: int) -> tuple[str, ...]:
     """The NUL-terminated strings from address *start* to *end* of the saved memory; none if they are not all there."""
-    raw = b"" if reader.is_stream else _saved(memory, reader, start, end)
+    raw = b"" if reader.is_stream else saved(memory, reader, start, end)
     return tuple(part.decode(errors="replace") for part in raw.removesuffix(b"\0").split(b"\0")) if raw else ()
 
 
-def _saved(memory: MemoryRecord, reader: ImageReader, start: int, end: int) -> bytes:
-    offset = memory.data
-    for extent in memory.extents:
-        if extent.start <= start and end <= extent.start + extent.length:
-            segment = Segment(offset + start - extent.start, end - start)
-            return os.pread(reader.fileno(), segment.length, reader.file_offset(segment))
-        offset += extent.length
-    return b""
-
-
 def _mappings(memory: MemoryRecord, inodes: tuple[InodeRecord, ...]) -> Iterator[MappingSummary]:
-    starts = [extent.start for extent in memory.extents]
+    runs = saved_runs(memory)
+    starts = [run.start for run in runs]
     for mapping in memory.mappings:
-        saved = 0
+        nbytes = 0
         first = max(bisect_right(starts, mapping.start) - 1, 0)
-        for extent in islice(memory.extents, first, None):
-            if extent.start >= mapping.end:
+        for run in islice(runs, first, None):
+            if run.start >= mapping.end:
                 break
-            saved += max(0, min(mapping.end, extent.start + extent.length) - max(mapping.start, extent.start))
+            nbytes += max(0, min(mapping.end, run.start + run.length) - max(mapping.start, run.start))
         name = _name(inodes[mapping.inode]) if mapping.inode >= 0 else _purpose(mapping, memory.bounds)
-        yield MappingSummary(mapping.start, mapping.end, _permissions(mapping), name, saved)
+        yield MappingSummary(mapping.start, mapping.end, _permissions(mapping), name, nbytes)
 
 
 def _purpose(mapping: MappingRecord, bounds: BoundsRecord) -> str:
@@ -114,7 +128,7 @@ def _permissions(mapping: MappingRecord) -> str:
 
 
 def _name(record: InodeRecord) -> str:
-    if isinstance(record, PathRecord):
+    if isinstance(record, PathRecord | MountedRecord):
         return record.path.decode(errors="replace")
     if isinstance(record, DeletedRecord):
         return record.path.decode(errors="replace") + " (deleted)"
@@ -135,4 +149,9 @@ def _descriptors(record: ProcessRecord, snapshot: Snapshot) -> Iterator[Descript
         elif isinstance(description, PipeEndRecord):
             end = {os.O_RDONLY: "reading", os.O_WRONLY: "writing"}.get(description.flags & os.O_ACCMODE, "both")
             kind, detail = "pipe", f"{end} end of pipe {description.pipe}"
+        elif isinstance(description, UnixRecord):
+            detail = shown_name(description.name)
+        elif isinstance(description, TcpRecord):
+            ends = (show_address(end) for end in (description.local, description.remote) if end)
+            detail = f"{' → '.join(ends)} {description.state.name.lower()}"
         yield DescriptorSummary(descriptor.fd, kind, detail)

@@ -5,29 +5,47 @@ Shared things stand in tables of their own, and those who share them hold an ind
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
+from crtool.procfs import timens
 from crtool.record import dataclass
 from crtool.resources.files.fs import FsRecord
-from crtool.resources.files.inodes import DeletedRecord, MemfdRecord, PathRecord, SharedMemoryRecord
+from crtool.resources.files.inodes import DeletedRecord, MemfdRecord, MountedRecord, PathRecord, SharedMemoryRecord
 from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.owners import OwnerRecord
 from crtool.resources.files.pipes import PipeRecord
 from crtool.resources.files.pty import PtyRecord
 from crtool.resources.files.table import TableRecord
 from crtool.resources.files.terminals import CallersRecord
+from crtool.resources.ipc.queues import QueueRecord
+from crtool.resources.ipc.segments import SegmentRecord
+from crtool.resources.ipc.semaphores import SetRecord
+from crtool.resources.ipc.undo import AdjustmentRecord
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
-from crtool.resources.memory.pages import ExtentRecord
+from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 from crtool.resources.memory.vdso import VdsoRecord
+from crtool.resources.namespaces.cgroup import CgroupNamespaceRecord
+from crtool.resources.namespaces.ipc import IpcNamespaceRecord
+from crtool.resources.namespaces.mounts import MountsRecord
+from crtool.resources.namespaces.net import NetRecord
+from crtool.resources.namespaces.uts import UtsRecord
 from crtool.resources.registry import ProcessState, ThreadState
 
 __all__ = [
+    "AbsentRecord",
     "FilesRecord",
     "HostRecord",
+    "IpcRecord",
     "MemoryRecord",
+    "NamespaceRecord",
     "ProcessRecord",
     "Snapshot",
     "ThreadRecord",
 ]
+
+
+NamespaceRecord: TypeAlias = UtsRecord | IpcNamespaceRecord | NetRecord | CgroupNamespaceRecord | MountsRecord
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,9 @@ class HostRecord:
     created: float  # seconds since the epoch, UTC
     xfeatures: int  # XCR0: the CPU state components that the FPU images have
     xstate_size: int  # bytes of an FPU image
+    monotonic: int  # ns on CLOCK_MONOTONIC, as the root of the tree saw it
+    boottime: int  # ns on CLOCK_BOOTTIME, likewise
+    clock_offsets: timens.Offsets  # how far these were ahead of crtool's own: they are, in a time namespace
 
 
 @dataclass(frozen=True)
@@ -46,8 +67,9 @@ class MemoryRecord:
 
     mappings: tuple[MappingRecord, ...]
     guards: tuple[GuardRecord, ...]
-    extents: tuple[ExtentRecord, ...]  # saved pages, in the order of their addresses
-    data: int  # offset in the data area of the first saved page; the others follow without gaps
+    extents: tuple[ExtentRecord, ...]  # pages saved with it, in the order of their addresses
+    shared: tuple[SharedRecord, ...]  # pages saved with others before it, likewise
+    data: int  # offset in the data area of the first of the extents; the others follow without gaps
     bounds: BoundsRecord
     exe: int  # index of the executable among the inodes
     vdso: VdsoRecord
@@ -58,7 +80,8 @@ class MemoryRecord:
 class ThreadRecord:
     """One thread."""
 
-    tid: int  # as crtool's PID namespace sees it
+    tids: tuple[int, ...]  # its TID in every PID namespace, outermost first, as of ProcessRecord.pids
+    children_namespace: int  # into which it bears children, as ProcessRecord.namespace; −1: a new one
     files: int  # index of its file table
     fs: int  # index of its file system view
     registers: bytes  # struct user_regs_struct
@@ -66,12 +89,18 @@ class ThreadRecord:
     mask: int  # blocked signals
     state: ThreadState
 
+    @property
+    def tid(self) -> int:
+        """The number by which the image knows it."""
+        return self.tids[0]
+
 
 @dataclass(frozen=True)
 class ProcessRecord:
     """One process."""
 
-    pids: tuple[int, ...]  # its PID in every namespace, outermost first
+    pids: tuple[int, ...]  # its PID in every PID namespace from that in which the tree has grown, outermost first
+    namespace: int  # PID of the first process of its PID namespace, 0 for that in which the tree has grown
     ppid: int
     pgid: int
     sid: int
@@ -89,17 +118,37 @@ class ProcessRecord:
 
 
 @dataclass(frozen=True)
+class AbsentRecord:
+    """A session or group of a nested PID namespace whose leader is not there any more."""
+
+    pids: tuple[int, ...]  # its numbers, outermost first, as far as a member knows them
+    namespace: int  # as of ProcessRecord
+
+
+@dataclass(frozen=True)
 class FilesRecord:
     """Everything that open files and mappings refer to, and the tables that refer to it."""
 
-    inodes: tuple[PathRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord, ...]
+    inodes: tuple[PathRecord | MountedRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord, ...]
     pipes: tuple[PipeRecord, ...]
     ptys: tuple[PtyRecord, ...]
     terminal: CallersRecord | None  # the one outside the tree, in whose place comes the caller's
+    tcp_table: str  # of nf_tables, that holds the TCP connections until the restart; empty if there is none
     descriptions: tuple[DescriptionRecord, ...]
     owners: tuple[OwnerRecord, ...]
     tables: tuple[TableRecord, ...]
     views: tuple[FsRecord, ...]
+
+
+@dataclass(frozen=True)
+class IpcRecord:
+    """System V IPC."""
+
+    own: bool  # the tree had an IPC namespace for itself
+    segments: tuple[SegmentRecord, ...]
+    semaphores: tuple[SetRecord, ...]
+    queues: tuple[QueueRecord, ...]
+    adjustments: tuple[AdjustmentRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -109,6 +158,9 @@ class Snapshot:
     host: HostRecord
     root: int  # PID of the root process
     outside: tuple[int, ...]  # sessions and groups of the tree that belong to processes outside it
+    absent: tuple[AbsentRecord, ...]
+    namespaces: tuple[NamespaceRecord, ...]  # that the tree has made, apart from PID namespaces
     processes: tuple[ProcessRecord, ...]
     memories: tuple[MemoryRecord, ...]
     files: FilesRecord
+    ipc: IpcRecord | None = None

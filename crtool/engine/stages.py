@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
+from crtool import faults
+
 __all__ = ["Clock", "Stage"]
 
 
@@ -30,6 +32,10 @@ class Stage(Enum):
     """Checkpoint. The records are written, all of them, and then the data that they speak of, in the same order:
     contents of deleted files and shared memory first, since a restart needs them first, then pages by process."""
 
+    BURY = "bury"
+    """Checkpoint. Where the tree went on while its twins were copied: they are dead now, and only their parents can
+    wait for them. Each is stopped once more for that, alone, for about a millisecond."""
+
     COMMIT = "commit"
     """Checkpoint. The image is synced and gets its name. Only behind this may a target be killed or left stopped. One
     that is to go on does not wait for the disk: it has been let go before."""
@@ -39,8 +45,8 @@ class Stage(Enum):
     whatever happened before."""
 
     READ = "read"
-    """Restart. The image is read and verified, every byte of it, before anything is built; a pipe's data can only be
-    verified as it comes, which is before anybody is released."""
+    """Restart. Header, records and trailer are read and checked before anything is built, and up to 16 MiB of data with
+    them. More data is verified while it is used, and that of a pipe as it comes: before anybody is released."""
 
     PREPARE = "prepare"
     """Restart. Whatever the image needs of this machine is compared with what is here. Open file descriptions are
@@ -48,7 +54,8 @@ class Stage(Enum):
 
     BIRTHS = "births"
     """Restart. The forest grows as planned: every process is born by its own parent, with its own PID; sessions are
-    made before groups; ghosts and placeholders have died at the end."""
+    made before groups; ghosts and placeholders have died at the end. Who bears somebody with whom it shares pages
+    copy-on-write has its memory by then."""
 
     FILES = "files"
     """Restart. Each process puts the descriptions it inherited where they belong, and takes up its root, folder and
@@ -56,8 +63,8 @@ class Stage(Enum):
     """
 
     SPACE = "space"
-    """Restart. Each process maps its memory and fills it from the image, by itself. Then its threads are born, which
-    needs no memory, but would have had to be taken along."""
+    """Restart. Each process maps its memory and fills it from the image, by itself, but for what it has inherited. Then
+    its threads are born, which needs no memory, but would have had to be taken along."""
 
     STATE = "state"
     """Restart. Each thread, then each process, takes up what belongs to it: signals, timers, limits. Last come those
@@ -78,8 +85,10 @@ class Clock:
     def stage(self, stage: Stage) -> Iterator[None]:
         """Measures the block as (part of) *stage*."""
         start = time.monotonic()
+        faults.point(f"{stage.value} begin")
         try:
             yield
+            faults.point(f"{stage.value} end")
         finally:
             self.seconds[stage.value] = self.seconds.get(stage.value, 0.0) + time.monotonic() - start
 

@@ -23,7 +23,7 @@ from crtool.kernel.eclone_request import EcloneRequest
 from crtool.kernel.ns_last_pid import is_taken
 from crtool.tree.walk import bearer
 
-__all__ = ["NAMESPACES", "start"]
+__all__ = ["NAMESPACES", "begin", "start"]
 
 NAMESPACES = {
     "pid": abi.CLONE_NEWPID,
@@ -39,6 +39,10 @@ NAMESPACES = {
 
 # Younger than eclone(), which knew their bits as something else; the request that it makes takes them.
 _YOUNG = abi.CLONE_NEWCGROUP | abi.CLONE_NEWTIME
+_REMEDIES = {
+    errno.EACCES: "make it executable, with chmod +x, or name its interpreter before it",
+    errno.ENOEXEC: "name its interpreter before it, or in its first line",
+}
 _FAILURES: dict[int, type[CrtoolError]] = {
     error.status: error for error in (NotFound, EnvironmentDiffers, InternalError)
 }
@@ -49,22 +53,40 @@ def start(command: Sequence[str], pids: Sequence[int] = (), namespaces: Sequence
 
     Raises NotFound if there is no such command, and EnvironmentDiffers if it cannot be started like that here.
     """
+    flags = sum(NAMESPACES[name] for name in set(namespaces))
+    with signals_held() as before:
+        pid = begin(command, before, pids, namespaces)
+        return attend(pid, first_of_namespace=bool(flags & abi.CLONE_NEWPID))
+
+
+def begin(
+    command: Sequence[str],
+    mask: set[signal.Signals],
+    pids: Sequence[int] = (),
+    namespaces: Sequence[str] = (),
+    *,
+    own_group: bool = False,
+) -> int:
+    """Starts *command* as :func:`start` does, with the signals of *mask* blocked; returns its PID once it runs.
+
+    *own_group*: it leads a process group of its own.
+    """
     if not command:
         raise UsageError("which command is to be started?", "give it after --")
-    flags = sum(NAMESPACES[name] for name in set(namespaces))
     for name in namespaces:
         if not os.path.lexists(f"/proc/self/ns/{name}"):
             raise EnvironmentDiffers(f"this kernel has no {name} namespaces", f"leave out the new {name} namespace")
-    with signals_held() as before:
-        pid, trouble = _bear(command, pids, flags, before)
-        if not trouble:
-            return attend(pid, first_of_namespace=bool(flags & abi.CLONE_NEWPID))
-        os.waitpid(pid, 0)
+    pid, trouble = _bear(command, pids, sum(NAMESPACES[name] for name in set(namespaces)), mask, own_group)
+    if not trouble:
+        return pid
+    os.waitpid(pid, 0)
     status, message, remedy = trouble.split("\0")
     raise _FAILURES[int(status)](message, remedy or None)
 
 
-def _bear(command: Sequence[str], pids: Sequence[int], flags: int, mask: set[signal.Signals]) -> tuple[int, str]:
+def _bear(
+    command: Sequence[str], pids: Sequence[int], flags: int, mask: set[signal.Signals], own_group: bool
+) -> tuple[int, str]:
     """The child's PID, and what it says has gone wrong before the command was executed."""
     user, group = os.geteuid(), os.getegid()
     report, failed = os.pipe()
@@ -76,6 +98,8 @@ def _bear(command: Sequence[str], pids: Sequence[int], flags: int, mask: set[sig
         except OSError as error:
             raise _cannot_be_born(error, pids, flags) from None
         if pid == 0:
+            if own_group:
+                os.setpgid(0, 0)
             _become(command, flags, user, group, mask, failed)
     finally:
         os.close(failed)
@@ -90,8 +114,8 @@ def _cannot_be_born(error: OSError, pids: Sequence[int], flags: int) -> Environm
         case errno.EBUSY:
             # Who has a number in an outer namespace cannot be seen from here.
             if named[-1] and is_taken(named[-1]):
-                message = f"PID {named[-1]} is taken: {bearer(named[-1])}"
-            return EnvironmentDiffers(message, "choose another one, or start the command in a new PID namespace")
+                message = f"PID {named[-1]} {bearer(named[-1])}"
+            return EnvironmentDiffers(message, "choose another one, or a new PID namespace: --newpid")
         case errno.EPERM if named or pids:
             return EnvironmentDiffers(
                 message, "run it as root, or let crtool eclone --newuser --newpid run it, where every PID is free"
@@ -165,4 +189,5 @@ def _execute(command: Sequence[str]) -> NoReturn:
         raise _Trouble(NotFound.status, f"{command[0]}: command not found", "see its name and PATH") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise _Trouble(EnvironmentDiffers.status, f"{command[0]} cannot be executed: {why}") from None
+        remedy = _REMEDIES.get(getattr(error, "errno", None) or 0, "")
+        raise _Trouble(EnvironmentDiffers.status, f"{command[0]} cannot be executed: {why}", remedy) from None

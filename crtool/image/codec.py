@@ -27,7 +27,6 @@ import msgpack  # type: ignore[import-untyped]
 from crtool.errors import ImageError, InternalError
 from crtool.image.columns import Mismatch
 from crtool.image.schema import Schema, schema_of
-from crtool.record import compile_init
 
 __all__ = ["pack", "prepare", "unpack"]
 
@@ -58,8 +57,6 @@ def pack(record: object) -> bytes:
 
 def prepare(kind: type) -> None:
     """Does beforehand, for somebody who will be in a hurry, whatever :func:`pack` does once for a *kind*."""
-    for record in schema_of(kind).records:
-        compile_init(record)
     prefix(kind)
 
 

@@ -2,7 +2,8 @@
 
 Pages of a target go from process_vm_readv(2) straight into a buffer, from there into a checksum and by write(2)
 into the file: they never become Python objects. All three let go of the interpreter lock, so that reading the
-next buffer overlaps with writing the last one.
+next buffer overlaps with writing the last one. What somebody else has written to its place in the file already
+passes through as a number of bytes.
 """
 
 from __future__ import annotations
@@ -26,16 +27,20 @@ PATIENCE = 2.0  # seconds
 class Pipeline:
     """A first-in first-out way of bytes to *consume*, which is called with full buffers, in order, in another thread.
 
-    The thread is started with the first buffer that gets full: a small image needs none.
+    The thread is started with the first buffer that gets full: a small image needs none. *pass_by* is called, in turn,
+    with numbers of bytes that need no buffer.
     """
 
-    def __init__(self, consume: Callable[[memoryview], None]) -> None:
+    def __init__(
+        self, consume: Callable[[memoryview], None], pass_by: Callable[[int], None] = lambda nbytes: None
+    ) -> None:
         self._consume = consume
+        self._pass_by = pass_by
         # Populated now, that is before the target is frozen, and not page by page while it waits.
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
         memory = memoryview(mmap.mmap(-1, BUFFERS * BUFFER_SIZE, flags=flags))
         self._free: SimpleQueue[memoryview] = SimpleQueue()
-        self._full: SimpleQueue[memoryview | None] = SimpleQueue()
+        self._full: SimpleQueue[tuple[memoryview, int] | int | None] = SimpleQueue()  # buffers, filled to there
         for number in range(BUFFERS):
             self._free.put(memory[number * BUFFER_SIZE : (number + 1) * BUFFER_SIZE])
         self._current: memoryview | None = None
@@ -58,10 +63,21 @@ class Pipeline:
             raise ValueError(f"{nbytes} bytes are more than there was room for")
         self._filled += nbytes
         if self._filled == len(self._current):
-            if self._thread is None:
-                self._thread = Thread(target=self._work, name="crtool-image", daemon=True)
-                self._thread.start()
-            self._full.put(self._current)
+            self._hand_over()
+
+    def skip(self, nbytes: int) -> None:
+        """The next *nbytes* are where they belong: hands over what has been filled before them, and their number."""
+        if self._error:
+            raise self._error
+        self._hand_over()
+        self._full.put(nbytes)
+
+    def _hand_over(self) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name="crtool-image", daemon=True)
+            self._thread.start()
+        if self._current is not None:
+            self._full.put((self._current, self._filled))
             self._current = None
 
     def flush(self) -> None:
@@ -87,10 +103,15 @@ class Pipeline:
 
     def _work(self) -> None:
         """The second thread: after an error it only gives buffers back, so that nobody waits for one in vain."""
-        while (buffer := self._full.get()) is not None:
+        while (item := self._full.get()) is not None:
             try:
-                if not self._error:
-                    self._consume(buffer)
+                if self._error:
+                    pass
+                elif isinstance(item, int):
+                    self._pass_by(item)
+                elif item[1]:
+                    self._consume(item[0][: item[1]])
             except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that fills
                 self._error = error
-            self._free.put(buffer)
+            if not isinstance(item, int):
+                self._free.put(item[0])

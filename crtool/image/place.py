@@ -14,7 +14,8 @@ import select
 import stat
 from typing import Protocol
 
-from crtool.errors import UsageError
+from crtool import faults
+from crtool.errors import InternalError, UsageError
 from crtool.image.trouble import Path, cannot_write, shown
 from crtool.kernel.syscall import syscall
 
@@ -39,8 +40,18 @@ class Place(Protocol):
 
     name: str
 
+    @property
+    def direct(self) -> int:
+        """A descriptor by which others may write bytes at their place in the file, −1 if there is no such place."""
+
     def write(self, view: memoryview | bytes) -> None:
         """Appends all of *view*."""
+
+    def skip(self, nbytes: int) -> None:
+        """Others have appended *nbytes*."""
+
+    def read_back(self, view: memoryview, offset: int) -> None:
+        """Fills *view* with what others have written from *offset* of the file on."""
 
     def commit(self) -> None:
         """All bytes are there: makes them last. Nothing may be written afterwards."""
@@ -54,6 +65,8 @@ def write_all(fd: int, view: memoryview | bytes, name: str) -> None:
     rest = memoryview(view)
     while rest:
         try:
+            if number := faults.fail_transfer():
+                raise OSError(number, os.strerror(number))
             rest = rest[os.write(fd, rest) :]
         except BlockingIOError:
             poll = select.poll()
@@ -74,7 +87,8 @@ class NewFile:
         self._fd = -1
         self._length = self._pushed = 0
         if self._base in (b"", b".", b".."):
-            raise UsageError(f"{self.name}: an image needs the name of a file", "add a file name to the folder")
+            name = self.name or "an empty name"
+            raise UsageError(f"{name}: an image needs the name of a file", "add a file name to the folder")
         try:
             self._folder = os.open(folder or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -96,10 +110,10 @@ class NewFile:
             mode = os.lstat(self._base, dir_fd=self._folder).st_mode
         except FileNotFoundError:
             return
-        if not self._force:
-            raise self._exists()
         if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
             raise UsageError(f"{self.name}: is no regular file and will not be replaced", "choose another name with -o")
+        if not self._force:
+            raise self._exists()
 
     def _exists(self) -> UsageError:
         return UsageError(f"{self.name}: exists already", "choose another name with -o, or replace it with --force")
@@ -113,7 +127,10 @@ class NewFile:
             if error.errno not in NO_TMPFILE:
                 raise
             name = self._hidden_name()
-            self._fd = os.open(name, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=self._folder)
+            try:
+                self._fd = os.open(name, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=self._folder)
+            except FileNotFoundError:  # the folder is there: a file system in which nobody makes files, like /proc
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM)) from None
             self._temporary = name
 
     def _hidden_name(self) -> bytes:
@@ -128,6 +145,38 @@ class NewFile:
         if self._length - self._pushed >= WRITEBACK_STEP:
             self._start_writeback()
 
+    @property
+    def direct(self) -> int:
+        """The descriptor of the file."""
+        return self._fd
+
+    def read_back(self, view: memoryview, offset: int) -> None:
+        """Fills *view* with what others have written from *offset* of the file on."""
+        try:
+            while view:
+                if not (got := os.preadv(self._fd, [view], offset)):
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                view, offset = view[got:], offset + got
+        except OSError as error:
+            raise cannot_write(self.name, error) from error
+
+    def hole(self, nbytes: int) -> None:
+        """Appends *nbytes* of zeros as a hole, which takes no room."""
+        if not nbytes:
+            return
+        try:
+            os.ftruncate(self._fd, self._length + nbytes)
+        except OSError as error:
+            raise cannot_write(self.name, error) from error
+        self.skip(nbytes)
+
+    def skip(self, nbytes: int) -> None:
+        """Others have appended *nbytes*."""
+        self._length += nbytes
+        os.lseek(self._fd, self._length, os.SEEK_SET)
+        if self._length - self._pushed >= WRITEBACK_STEP:
+            self._start_writeback()
+
     def _start_writeback(self) -> None:
         """Sets the disk to work on what it has not been told of yet, so that fsync(2) finds little left to do."""
         try:
@@ -139,8 +188,12 @@ class NewFile:
     def commit(self) -> None:
         """Bytes on the disk first, then the name, then the folder on the disk: the name never stands for less."""
         try:
+            faults.point("sync")
+            if number := faults.fail_transfer():
+                raise OSError(number, os.strerror(number))
             os.fsync(self._fd)
             self._give_name()
+            faults.point("named")
             self._sync_folder()
         except FileExistsError:
             raise self._exists() from None
@@ -219,9 +272,22 @@ class Pipe:
         except OSError:
             pass  # no pipe, or its owner may not have a larger one: only slower
 
+    @property
+    def direct(self) -> int:
+        """Nobody else can write."""
+        return -1
+
     def write(self, view: memoryview | bytes) -> None:
         """Appends all of *view*."""
         write_all(self._fd, view, self.name)
+
+    def skip(self, nbytes: int) -> None:
+        """Nobody else can have written."""
+        raise InternalError(f"{self.name}: {nbytes} bytes are missing")
+
+    def read_back(self, view: memoryview, offset: int) -> None:
+        """What is gone is gone."""
+        raise InternalError(f"{self.name}: {len(view)} bytes at {offset} cannot be read back")
 
     def commit(self) -> None:
         """A file is brought to the disk; of a pipe nothing more can be done."""

@@ -3,7 +3,7 @@
     with ImageReader.open("web.crt") as image:
         image.verify()                                   # every byte, before anything is built from it
         record = unpack(image.records, Forest)
-        os.preadv(image.fileno(), [view], image.data_offset + segment.offset)
+        image.read_at(segment.offset, view)
 
     with ImageReader.from_descriptor(0) as image:        # a pipe: once, in order
         record = unpack(image.records, Forest)
@@ -18,18 +18,29 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
 from xxhash import xxh3_128_digest
 
-from crtool.errors import ImageError
-from crtool.image.header import DIGEST, HEADER_LENGTH, judge
-from crtool.image.layout import Segment
+from crtool.errors import ImageError, InternalError
+from crtool.image.age import ARMOUR, MAGIC
+from crtool.image.chain import Chain
+from crtool.image.codec import unpack
+from crtool.image.compression import require
+from crtool.image.datamap import OWN, DataMap, Origin, Run, Runs
+from crtool.image.frames import HEAD, Frames
+from crtool.image.header import HEADER_LENGTH, judge
+from crtool.image.keys import Keys
+from crtool.image.passing import Passing
 from crtool.image.pipeline import BUFFER_SIZE
+from crtool.image.signature import fingerprint, judge_header, judge_root
 from crtool.image.source import FileSource, PipeSource, read_bytes, source_from_descriptor, source_from_path
-from crtool.image.trailer import ChunkHasher, root_hash, unpack_trailer
+from crtool.image.trailer import root_hash, unpack_trailer
 from crtool.image.trouble import ANOTHER_COPY, Path, damaged
-from crtool.image.verify import Progress, damaged_chunks
+from crtool.image.verify import Checking, Progress, damaged_chunks
 
 __all__ = ["ImageReader"]
 
@@ -40,35 +51,91 @@ class ImageReader:
     ImageError from every method names the damaged section. Not for several threads.
     """
 
-    def __init__(self, source: FileSource | PipeSource) -> None:
+    def __init__(self, source: FileSource | PipeSource, parents: Sequence[Path] = (), keys: Keys | None = None) -> None:
+        """*parents*: files, and folders with files, that may hold what is stored in other images.
+
+        *keys*: what encrypted ones ask for, and whose signature they must have. TargetError if they do not decrypt it.
+        """
         self._source = source
+        self._keys = keys or Keys()
+        self._chain: Chain | None = None
+        self.root = b""  # the root hash; of a stream known at its end
         try:
-            self._page = read_bytes(source, HEADER_LENGTH)
-            self.info = judge(self._page, source.name)
+            source, page = self._first_page()
+            self.info = judge(page, source.name)
             self._require_length()
-            self.records = self._read_records()
+            self.records = self._read_section("records", self.info.records_length, self.info.records_hash)
+            self._map = self._read_section("map", self.info.map_length, self.info.map_hash) if self.info.mapped else b""
+            judge_header(self.info, self.records + self._map, self._keys.verifiers, source.name)
+            self.runs = self._read_map(parents) if self.info.mapped else None
             self._hashes = self._file_trailer() if isinstance(source, FileSource) else None
+            self._frames = None if self._hashes is None else Frames(self.info, self._hashes, source.name)
         except BaseException:
             self.close()
             raise
-        self._hasher = ChunkHasher(self.info.chunk_size)
-        self._position = 0
+        self._passing = Passing(source, self.info)
+        self._position = 0  # in the data area
         self._finished = False
 
     @classmethod
-    def open(cls, path: Path) -> ImageReader:
-        """The image at *path*, which may also be a pipe. NotFound if there is none."""
-        return cls(source_from_path(path))
+    def open(cls, image: Path | int, parents: Sequence[Path] = (), keys: Keys | None = None) -> ImageReader:
+        """The image at a path, which may also be a pipe, or behind a descriptor. NotFound if there is none."""
+        source = source_from_descriptor(image) if isinstance(image, int) else source_from_path(image)
+        return cls(source, parents, keys)
 
     @classmethod
-    def from_descriptor(cls, fd: int) -> ImageReader:
+    def from_descriptor(cls, fd: int, parents: Sequence[Path] = ()) -> ImageReader:
         """The image that comes from *fd*, a pipe or a regular file; the caller keeps *fd*: a duplicate is used."""
-        return cls(source_from_descriptor(fd))
+        return cls.open(fd, parents)
+
+    def _first_page(self) -> tuple[FileSource | PipeSource, bytes]:
+        """Reads the header page, decrypted if it has to be; and where the rest comes from."""
+        page = read_bytes(self._source, HEADER_LENGTH)
+        self.is_encrypted = page.startswith((MAGIC, ARMOUR))
+        if self.is_encrypted:
+            from crtool.image.sealed import unsealed  # noqa: PLC0415 - seldom needed
+
+            self._source = unsealed(self._source, page, self._keys)
+            page = read_bytes(self._source, HEADER_LENGTH)
+        elif self._keys.passphrase is not None:
+            # Whoever has encrypted his images relies on that nobody else can have made them.
+            what = f"{self.name}: the image is not encrypted, and a passphrase was given"
+            raise ImageError(what, "leave it out if you trust the image")
+        return self._source, page
+
+    @property
+    def size(self) -> int:
+        """The length of the file, bytes; of an encrypted stream only what it has when it is decrypted is known."""
+        return os.fstat(self._source.fd).st_size if not self.is_stream else self.info.file_length
+
+    @property
+    def signer(self) -> str:
+        """The fingerprint of the key by which the image says that it is signed, or nothing."""
+        return "" if self.info.seal is None else fingerprint(self.info.seal.public)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """The other images that hold bytes of this one, by their names."""
+        return () if self._chain is None else tuple(self._chain.origins)
+
+    def ancestors(self) -> list[ImageReader]:
+        """Those images, opened; they are closed with this one. ImageError if one is gone, or has changed."""
+        return [] if self._chain is None else self._chain.images()
+
+    @property
+    def length(self) -> int:
+        """Bytes of the data area, wherever they are stored."""
+        return self.info.data_length if self.runs is None else self.runs.length
 
     @property
     def name(self) -> str:
         """What the image is called in messages."""
         return self._source.name
+
+    @property
+    def path(self) -> bytes:
+        """Where the file is; empty for a stream."""
+        return b"" if self.is_stream else os.readlink(b"/proc/self/fd/%d" % self._source.fd)
 
     @property
     def is_stream(self) -> bool:
@@ -92,20 +159,75 @@ class ImageReader:
     def read_data(self, view: memoryview) -> None:
         """Fills *view* with the next bytes of the data area, hashing them on the way."""
         self._require_within(self._position, len(view))
-        got = self._source.read_into(view)
-        self._hasher.update(view[:got])
-        self._position += got
-        if got < len(view):
-            raise self._cut(self.info.data_offset + self._position)
+        for run in self._runs(self._position, len(view)):
+            if run.image == OWN:
+                self._skip_stored(run.offset, None)
+                self._passing.read(view[: run.length])
+            else:
+                assert self._chain is not None
+                self._chain.image(run.image).read_stored_at(run.offset, view[: run.length])
+            self._position += run.length
+            view = view[run.length :]
 
-    def file_offset(self, segment: Segment) -> int:
-        """Where in the file *segment* begins; ImageError unless all of it is there."""
-        self._require_within(segment.offset, segment.length)
-        return self.info.data_offset + segment.offset
+    def _runs(self, offset: int, length: int) -> Iterable[Run]:
+        return (Run(length, OWN, offset),) if self.runs is None else self.runs.between(offset, length)
+
+    def places(self, offset: int, length: int) -> Iterator[tuple[int, ImageReader, int]]:
+        """Where the *length* bytes from *offset* of the data area on are: how many of them, in which image, and at
+        which offset of what that one stores."""
+        self._require_within(offset, length)
+        for run in self._runs(offset, length):
+            image = self if run.image == OWN or self._chain is None else self._chain.image(run.image)
+            yield run.length, image, run.offset
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the data lies in a file as it is, so that it can be mapped, and read by others."""
+        return not self.is_stream and not self.info.framed and not self.is_encrypted
+
+    def require_packages(self) -> None:
+        """EnvironmentDiffers if what unpacks the data is not installed; of a stream nobody knows beforehand."""
+        for image in (self, *self.ancestors()):
+            if image._frames is not None:
+                require(image._frames.codecs())
+
+    def read_at(self, offset: int, view: memoryview) -> None:
+        """Fills *view* from *offset* of the data area of a file."""
+        for length, image, at in self.places(offset, len(view)):
+            image.read_stored_at(at, view[:length])
+            view = view[length:]
+
+    def read_stored_at(self, offset: int, view: memoryview) -> None:
+        """Fills *view* from *offset* of what this file itself stores."""
+        if offset + len(view) > self.info.data_length:
+            raise ImageError(f"{self.name}: bytes at {offset} are wanted that the image does not have", ANOTHER_COPY)
+        if not isinstance(self._source, FileSource):
+            raise InternalError(f"{self.name}: a stream is read in order")
+        if not self.info.framed:
+            at = self.info.data_offset + offset
+            if (got := self._source.read_at(view, at)) < len(view):
+                raise self._cut(at + got)
+            return
+        assert self._frames is not None
+        while view:
+            number, begin = divmod(offset, self.info.chunk_size)
+            part = self._frames.unpack(self._source, number)[begin : begin + len(view)]
+            view[: len(part)] = part
+            view, offset = view[len(part) :], offset + len(part)
+
+    def chunk(self, number: int) -> memoryview:
+        """A chunk of what this file stores, verified as it is read; ImageError if it is damaged."""
+        assert self._frames is not None and isinstance(self._source, FileSource)
+        return self._frames.verified(self._source, number)
 
     def skip_to(self, offset: int) -> None:
         """The next byte of :meth:`read_data` is that at *offset* of the data area; what lies between is hashed too."""
-        self._skip_to(offset, None)
+        if offset < self._position:
+            raise self._gone_by(offset)
+        self._require_within(offset, 0)
+        if self.runs is None:
+            self._skip_stored(offset, None)
+        self._position = offset
 
     def finish(self) -> None:
         """Reads on to the end of the image and checks all that :meth:`read_data` gave and the trailer;
@@ -118,15 +240,33 @@ class ImageReader:
     def verify(self, progress: Progress | None = None) -> None:
         """Checks every byte; ImageError names what is damaged. *progress*: called with the data bytes done and in all.
 
-        A file is read at the speed of the disk by two threads, and can be read again. A pipe is read to its end.
+        A file is read at the speed of the disk by two threads, and can be read again. A pipe is read to its end. The
+        images that hold bytes of this one are verified too.
         """
-        if self._hashes is None or not isinstance(self._source, FileSource):
+        for image in (self, *self.ancestors()):
+            image._verify(progress)
+
+    def _verify(self, progress: Progress | None) -> None:
+        if self._frames is None or not isinstance(self._source, FileSource):
             self._finish(progress)
             return
-        self._require_whole(damaged_chunks(self._source, self.info, self._hashes, progress))
+        self.require_whole(damaged_chunks(self._source, self.info, self._frames, progress))
+
+    def verify_ancestors(self) -> None:
+        """The same of the other images only: of a stream it is done before, for none of it can be undone."""
+        for image in self.ancestors():
+            image._verify(None)
+
+    def checking(self) -> Checking:
+        """As :meth:`verify`, in another thread; what it finds goes to :meth:`require_whole`. Of one file only."""
+        if self._frames is None or not isinstance(self._source, FileSource):
+            raise InternalError(f"{self.name}: a stream is checked as it comes")
+        return Checking(self._source, self.info, self._frames)
 
     def close(self) -> None:
-        """Closes the image's descriptor."""
+        """Closes the image's descriptor, and those of the images that hold bytes of it."""
+        if self._chain is not None:
+            self._chain.close()
         if self._source.fd >= 0:
             os.close(self._source.fd)
             self._source.fd = -1
@@ -141,8 +281,16 @@ class ImageReader:
 
     def _require_length(self) -> None:
         """A file is exactly as long as its header says, before any of these lengths is used."""
-        actual, expected = self._source.length, self.info.file_length
-        if actual is None or actual == expected:
+        actual = self._source.length
+        if actual is None:
+            return
+        if self.info.framed:
+            least = self.info.data_offset + self.info.chunks * HEAD.size + self.info.trailer_length
+            if actual < least:
+                raise self._cut(actual)
+            self.info = replace(self.info, stored=actual - self.info.data_offset - self.info.trailer_length)
+        expected = self.info.file_length
+        if actual == expected:
             return
         if actual < expected:
             raise self._cut(actual)
@@ -157,26 +305,33 @@ class ImageReader:
 
     def _require_within(self, offset: int, nbytes: int) -> None:
         """Offsets come from records, which may say anything."""
-        if offset < 0 or offset + nbytes > self.info.data_length:
+        if offset < 0 or offset + nbytes > self.length:
             raise ImageError(
                 f"{self.name}: the records want data at {offset} that the image does not have", ANOTHER_COPY
             )
 
-    def _read_records(self) -> bytes:
-        """The records, checked, with their padding read as well."""
-        length = self.info.records_length
-        records = read_bytes(self._source, length)
-        padding = (
-            read_bytes(self._source, self.info.data_offset - HEADER_LENGTH - length) if len(records) == length else b""
+    def _read_section(self, section: str, length: int, digest: bytes) -> bytes:
+        """Records or map, checked, with their padding read as well."""
+        content = read_bytes(self._source, length)
+        begin, end = (
+            (HEADER_LENGTH, self.info.map_offset)
+            if section == "records"
+            else (self.info.map_offset, self.info.data_offset)
         )
-        end = HEADER_LENGTH + len(records) + len(padding)
-        if end < self.info.data_offset:
-            raise self._cut(end)
-        if xxh3_128_digest(records) != self.info.records_hash:
-            raise damaged(self.name, "records", "their checksum does not match")
+        padding = read_bytes(self._source, end - begin - length) if len(content) == length else b""
+        if (reached := begin + len(content) + len(padding)) < end:
+            raise self._cut(reached)
+        if xxh3_128_digest(content) != digest:
+            raise damaged(self.name, section, "the checksum does not match")
         if any(padding):
-            raise damaged(self.name, "records", "there is something where nothing may be")
-        return records
+            raise damaged(self.name, section, "there is something where nothing may be")
+        return content
+
+    def _read_map(self, parents: Sequence[Path]) -> Runs:
+        found = unpack(self._map, DataMap)
+        opened = partial(ImageReader.open, keys=self._keys)
+        self._chain = Chain(self.name, os.path.dirname(self.path), found.origins, parents, opened)
+        return Runs(found, page_size=self.info.page_size, stored=self.info.data_length, name=self.name)
 
     def _file_trailer(self) -> bytes:
         """The chunk hashes of a file, whose trailer can be read before its data."""
@@ -187,37 +342,44 @@ class ImageReader:
 
     def _check_trailer(self, trailer: bytes) -> bytes:
         """The chunk hashes in *trailer*, which belongs to this header and these records."""
-        root, hashes = unpack_trailer(trailer, self.info, self.name)
-        padding = self.info.data_offset - HEADER_LENGTH - self.info.records_length
-        if root_hash(self._page, self.records, padding, hashes) != root:
+        self.root, hashes, signature = unpack_trailer(trailer, self.info, self.name)
+        if root_hash(self.info, self.records, self._map, hashes) != self.root:
             raise damaged(self.name, "trailer", "its root hash is not that of this header and these records")
+        judge_root(self.info, self.root, signature, self._keys.verifiers, self.name)
         return hashes
 
-    def _skip_to(self, offset: int, progress: Progress | None) -> None:
-        if offset < self._position:
-            raise ImageError(f"{self.name}: the records want data at {offset} that has come by already", ANOTHER_COPY)
-        self._require_within(offset, 0)
-        if offset == self._position:
+    def _gone_by(self, offset: int) -> ImageError:
+        return ImageError(f"{self.name}: the records want data at {offset} that has come by already", ANOTHER_COPY)
+
+    def _skip_stored(self, offset: int, progress: Progress | None) -> None:
+        """Lets what is stored come by, up to *offset*."""
+        if offset < self._passing.passed:
+            raise self._gone_by(offset)
+        if offset == self._passing.passed:
             return
         buffer = memoryview(mmap.mmap(-1, BUFFER_SIZE))
-        while self._position < offset:
-            self.read_data(buffer[: min(len(buffer), offset - self._position)])
+        while self._passing.passed < offset:
+            self._passing.read(buffer[: min(len(buffer), offset - self._passing.passed)])
             if progress:
-                progress(self._position, self.info.data_length)
+                progress(self._passing.passed, self.info.data_length)
 
     def _finish(self, progress: Progress | None) -> None:
         if self._finished:
             return
-        self._skip_to(self.info.data_length, progress)
+        self._skip_stored(self.info.data_length, progress)
         hashes = self._hashes if self._hashes is not None else self._stream_trailer()
-        found = self._hasher.finish()
-        self._require_whole(
-            [n for n in range(self.info.chunks) if found[n * DIGEST :][:DIGEST] != hashes[n * DIGEST :][:DIGEST]]
+        found = self._passing.digests()
+        size = self.info.entry
+        self._frames = Frames(self.info, hashes, self.name)
+        self.require_whole(
+            [n for n in range(self.info.chunks) if found[n * size :][:size] != hashes[n * size :][:size]]
         )
         self._finished = True
 
     def _stream_trailer(self) -> bytes:
         """The trailer of a pipe, after which nothing may come. All data has come, so the trailer is small beside it."""
+        if self.info.framed:
+            self.info = replace(self.info, stored=self._passing.stored())
         trailer = read_bytes(self._source, self.info.trailer_length)
         if len(trailer) < self.info.trailer_length:
             raise self._cut(self.info.trailer_offset + len(trailer))
@@ -225,17 +387,9 @@ class ImageReader:
             raise self._followed("at least one byte")
         return self._check_trailer(trailer)
 
-    def _require_whole(self, damaged_numbers: list[int]) -> None:
+    def require_whole(self, damaged_numbers: list[int]) -> None:
         """ImageError with the first run of chunks that are damaged, and how many more there are."""
         if not damaged_numbers:
             return
-        first = last = damaged_numbers[0]
-        for number in damaged_numbers[1:]:
-            if number != last + 1:
-                break
-            last = number
-        begin = self.info.data_offset + first * self.info.chunk_size
-        end = min(self.info.data_offset + (last + 1) * self.info.chunk_size, self.info.trailer_offset)
-        rest = len(damaged_numbers) - (last - first + 1)
-        more = f"; {rest} more of {self.info.chunks} chunks are damaged too" if rest else ""
-        raise damaged(self.name, f"data, bytes {begin}–{end - 1}", f"the checksum does not match{more}")
+        assert self._frames is not None
+        raise self._frames.damage(damaged_numbers)

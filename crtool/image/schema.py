@@ -12,8 +12,8 @@ stored by value; ``[T]`` tuple[T, ...]; ``(A, B)`` tuple[A, B]; ``{K: T}`` dict;
 
 from __future__ import annotations
 
-import dataclasses
 import enum
+import sys
 import types
 import typing
 from collections.abc import Sequence
@@ -32,8 +32,21 @@ from crtool.image.columns import (
     ScalarColumn,
     UnionColumn,
 )
+from crtool.record import declared
 
 __all__ = ["Schema", "schema_of"]
+
+_PLAIN = {kind.__name__: kind for kind in (int, bool, str, bytes, float)}
+
+
+def _hint(kind: type, text: Any) -> Any:
+    """What the annotation *text* of a field of *kind* means.
+
+    As typing.get_type_hints(), which takes ten times as long: for 100 classes, a tenth of a small checkpoint.
+    """
+    if not isinstance(text, str):
+        return text
+    return _PLAIN.get(text) or eval(text, vars(sys.modules[kind.__module__]))
 
 
 class Schema:
@@ -64,22 +77,21 @@ class Schema:
             raise TypeError(f"{kind.__qualname__} contains itself: let records refer to each other by number")
         if kind in self._records:
             return self._records[kind]
-        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        if not isinstance(kind, type) or (declaration := declared(kind)) is None:
             raise TypeError(f"{kind!r} is no dataclass")
         name = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
         if any(name == other.name for other in self._records.values()):
             raise TypeError(f"two record classes are called {name}")
         record = self._records[kind] = RecordColumn(kind, name)
         self._open.append(kind)
-        hints = typing.get_type_hints(kind)
         fields = []
-        for field in dataclasses.fields(kind):
-            if not field.init or field.kw_only:
-                raise TypeError(f"{name}.{field.name}: only fields that are positional arguments can be stored")
+        for field, text in declaration.items():
+            if text is None:
+                raise TypeError(f"{name}.{field}: only fields that are positional arguments can be stored")
             try:
-                fields.append((field.name, self._column(hints[field.name])))
+                fields.append((field, self._column(_hint(kind, text))))
             except TypeError as error:
-                raise TypeError(f"{name}.{field.name}: {error}") from None
+                raise TypeError(f"{name}.{field}: {error}") from None
         record.define(fields)
         self._open.pop()
         return record
@@ -105,7 +117,7 @@ class Schema:
             return self._union(args)
         if isinstance(hint, type) and issubclass(hint, enum.Enum):
             return self._enum(hint)
-        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        if isinstance(hint, type) and declared(hint) is not None:
             return self._record(hint)
         raise TypeError(f"{hint!r} cannot be stored")
 

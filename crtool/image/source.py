@@ -9,7 +9,7 @@ import stat
 from typing import Protocol
 
 from crtool.errors import ImageError
-from crtool.image.trouble import Path, cannot_read, shown
+from crtool.image.trouble import Path, cannot_read, is_url, shown
 
 __all__ = ["FileSource", "PipeSource", "Source", "source_from_descriptor", "source_from_path"]
 
@@ -103,6 +103,10 @@ def read_bytes(source: Source, nbytes: int) -> bytes:
 
 def source_from_path(path: Path) -> FileSource | PipeSource:
     """Opens *path*: NotFound if there is nothing, ImageError if it is nothing that can hold an image."""
+    if is_url(path):
+        from crtool.image.remote import RemoteSource  # noqa: PLC0415 - seldom needed
+
+        return RemoteSource(path)
     name = shown(path)
     try:
         # Looked at before it is opened: to open some devices is to start something (watchdog(4)).
@@ -117,6 +121,8 @@ def source_from_descriptor(fd: int) -> FileSource | PipeSource:
     """A duplicate of *fd*; a regular file must stand at its beginning."""
     name = "standard input" if fd == 0 else f"descriptor {fd}"
     try:
+        if fd and stat.S_ISREG(os.fstat(fd).st_mode):
+            name = shown(os.readlink(f"/proc/self/fd/{fd}"))
         return source_of(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3), name)
     except OSError as error:
         raise cannot_read(name, error) from error
@@ -144,4 +150,7 @@ def require_readable_kind(mode: int, name: str) -> None:
         (stat.S_ISBLK, "a block device"),
     ):
         if test(mode):
-            raise ImageError(f"{name}: {kind}, and no image", "give the file or the pipe that an image comes from")
+            remedy = "give the file or the pipe that an image comes from"
+            if test is stat.S_ISDIR:
+                remedy = "give one of the images in it: crtool ls lists them"
+            raise ImageError(f"{name}: {kind}, and no image", remedy)

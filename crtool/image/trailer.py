@@ -1,9 +1,9 @@
 """The last bytes of an image: hashes of the data area, a root hash over everything, and the end mark.
 
 The data area is covered chunk by chunk by xxh3_128, which is faster than memory can be read; the root is a
-BLAKE2b over header page, records with their padding, and those hashes. It binds the sections of one
+BLAKE2b over header page, records and map with their padding, and those hashes. It binds the sections of one
 image together. The chunk hashes find every accident, but xxh3 is no cryptographic hash: that
-an image was not *forged* is said by a signature, not by its root.
+an image was not *forged* is said by a signature, which is of the root; a signed image has SHA-256 in their place.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import struct
 from hashlib import blake2b
 
-from xxhash import xxh3_128, xxh3_128_digest
+from xxhash import xxh3_128_digest
 
-from crtool.image.header import DIGEST, TAIL_LENGTH, Header
+from crtool.image.header import DIGEST, HEADER_LENGTH, TAIL_LENGTH, Header
 from crtool.image.trouble import damaged
 
 __all__ = ["ChunkHasher", "pack_trailer", "root_hash", "unpack_trailer"]
@@ -26,11 +26,12 @@ assert TAIL.size == TAIL_LENGTH
 
 
 class ChunkHasher:
-    """One xxh3_128 for each *chunk_size* bytes of a stream that comes in pieces of any size."""
+    """One hash for each chunk of a stream that comes in pieces of any size."""
 
-    def __init__(self, chunk_size: int) -> None:
-        self._chunk_size = chunk_size
-        self._hasher = xxh3_128()
+    def __init__(self, header: Header) -> None:
+        self._chunk_size = header.chunk_size
+        self._new_hash = header.new_hash
+        self._hasher = self._new_hash()
         self._filled = 0
         self._digests = bytearray()
 
@@ -52,27 +53,33 @@ class ChunkHasher:
 
     def _end_chunk(self) -> None:
         self._digests += self._hasher.digest()
-        self._hasher.reset()
+        self._hasher = self._new_hash()
         self._filled = 0
 
 
-def root_hash(header_page: bytes, records: bytes, padding: int, chunk_hashes: bytes) -> bytes:
-    """BLAKE2b (32 bytes) over header page, records, their padding (*padding* zero bytes) and chunk hashes."""
-    root = blake2b(header_page, digest_size=ROOT_LENGTH)
-    root.update(records)
-    root.update(bytes(padding))
+def root_hash(header: Header, records: bytes, packed_map: bytes, chunk_hashes: bytes) -> bytes:
+    """BLAKE2b (32 bytes) over header page, records and map, each with its padding of zero bytes, and chunk hashes."""
+    root = blake2b(header.pack(), digest_size=ROOT_LENGTH)
+    for section, begin, end in (
+        (records, HEADER_LENGTH, header.map_offset),
+        (packed_map, header.map_offset, header.data_offset),
+    ):
+        root.update(section)
+        root.update(bytes(end - begin - len(section)))
     root.update(chunk_hashes)
     return root.digest()
 
 
-def pack_trailer(header: Header, root: bytes, chunk_hashes: bytes) -> bytes:
+def pack_trailer(header: Header, root: bytes, chunk_hashes: bytes, signature: bytes = b"") -> bytes:
     """The trailer of an image."""
-    tail = TAIL.pack(root, header.file_length, END_MAGIC, bytes(DIGEST))[:-DIGEST]
+    tail = signature + TAIL.pack(root, header.file_length, END_MAGIC, bytes(DIGEST))[:-DIGEST]
     return chunk_hashes + tail + xxh3_128_digest(chunk_hashes + tail)
 
 
-def unpack_trailer(trailer: bytes, header: Header, name: str) -> tuple[bytes, bytes]:
-    """The root hash and the chunk hashes that *trailer* holds; ImageError if it is not whole."""
+def unpack_trailer(trailer: bytes, header: Header, name: str) -> tuple[bytes, bytes, bytes]:
+    """Root hash, chunk hashes, and the signature if there is one, that *trailer* holds; ImageError if it is not
+    whole.
+    """
     root, file_length, end_magic, checksum = TAIL.unpack(trailer[-TAIL_LENGTH:])
     if end_magic != END_MAGIC:
         raise damaged(name, "trailer", "the end mark is missing")
@@ -80,4 +87,5 @@ def unpack_trailer(trailer: bytes, header: Header, name: str) -> tuple[bytes, by
         raise damaged(name, "trailer", "its checksum does not match")
     if file_length != header.file_length:
         raise damaged(name, "trailer", f"it says that the file has {file_length} bytes, not {header.file_length}")
-    return root, trailer[:-TAIL_LENGTH]
+    hashes = header.chunks * header.entry
+    return root, trailer[:hashes], trailer[hashes:-TAIL_LENGTH]

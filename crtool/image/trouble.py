@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 from crtool.errors import CrtoolError, EnvironmentDiffers, ImageError, NotFound, TargetError
 
-__all__ = ["ANOTHER_COPY", "Path", "cannot_read", "cannot_write", "damaged", "shown"]
+__all__ = ["ANOTHER_COPY", "Path", "cannot_read", "cannot_write", "damaged", "is_url", "shown"]
 
 Path = bytes | str | os.PathLike[bytes] | os.PathLike[str]
 
@@ -27,6 +28,15 @@ PLACE = {
 }
 
 ANOTHER_COPY = "use another copy of it; nothing in a damaged image can be trusted"
+
+
+# s3://…, and with fsspec's chains simplecache::s3://…
+_URL = re.compile(r"(?:[A-Za-z][\w+.-]*::)*[A-Za-z][\w+.-]+://")
+
+
+def is_url(path: Path) -> bool:
+    """Whether *path* is a URL, and no path of a file."""
+    return _URL.match(os.fsdecode(path)) is not None
 
 
 def shown(path: Path) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from crtool.kernel.eclone_request import Clone3, EcloneRequest
-from crtool.kernel.syscall import prepared, syscall, syscall_holding_gil
+from crtool.kernel.fork import fork_by
+from crtool.kernel.syscall import RawCall, prepared, syscall
 
-__all__ = ["RawCall", "clone3", "clone3_call", "clone_call", "why_no_set_tid"]
-
-RawCall = Callable[[], int]
-"""A system call that is ready to be made. It answers −1 for an error and leaves ctypes.get_errno()."""
+__all__ = ["clone3", "clone3_call", "clone_call", "why_no_set_tid"]
 
 _STRUCT_SIZE = 88  # CLONE_ARGS_SIZE_VER2
 
@@ -22,10 +20,12 @@ def clone3(flags: int, exit_signal: int, pids: Sequence[int] = ()) -> int:
     """Makes a child of this process, as fork(2) does; returns its PID, and 0 in the child.
 
     *pids*: the child's PID in the innermost namespaces, outermost first, with the 1 of CLONE_NEWPID; EEXIST if one is
-    taken. Python is not told of it: the child is to do little more than to execute another program.
+    taken. The C library of the child is not told of its TID: the child is to do little more than to execute another
+    program. Not a bare call: with other threads around, two children of a hundred would wait for the interpreter lock
+    for ever (:mod:`crtool.kernel.fork`).
     """
-    with _in_memory(EcloneRequest.of_vector(flags, exit_signal, pids).clone3()) as (address, size):
-        return syscall_holding_gil("clone3", address, size)
+    with clone3_call(EcloneRequest.of_vector(flags, exit_signal, pids).clone3()) as call:
+        return fork_by(call)
 
 
 @contextmanager

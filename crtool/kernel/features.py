@@ -15,9 +15,10 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from crtool.abi import clone as clone_abi
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
-from crtool.kernel import pagemap, process, ptrace
+from crtool.kernel import nftables, pagemap, process, ptrace
 from crtool.kernel.clone import why_no_set_tid
 from crtool.kernel.syscall import memory_address, syscall
 from crtool.kernel.wait import WALL, wait_for_stop
@@ -92,8 +93,30 @@ def _suspend_seccomp() -> str | None:
 
 
 def _choose_pids() -> str | None:
-    if (problem := why_no_set_tid()) is not None:
-        return problem
+    problem = why_no_set_tid() or _refused_here()
+    if problem is None or (against := _own_namespace()) is None:
+        return None  # in a PID namespace of its own a tree gets its PIDs in any case
+    return f"{problem}, and a PID namespace of its own is not possible either ({against})"
+
+
+def _own_namespace() -> str | None:
+    """Whether this user may have a PID namespace, in a user namespace."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            syscall("unshare", clone_abi.CLONE_NEWUSER | clone_abi.CLONE_NEWPID | clone_abi.CLONE_NEWNS)
+            os._exit(0)
+        except OSError as error:
+            os._exit(min(error.errno or 255, 255))
+        finally:
+            os._exit(255)
+    _, status = os.waitpid(pid, 0)
+    number = os.waitstatus_to_exitcode(status)
+    return os.strerror(number) if number else None
+
+
+def _refused_here() -> str | None:
+    """Why crtool may not choose the PID of a child of its own."""
     from crtool.kernel.clone import clone3  # noqa: PLC0415
 
     number = os.getpid()  # taken for certain: with the right to choose, EEXIST
@@ -212,7 +235,8 @@ _PROBES: tuple[tuple[str, bool, str, Callable[[], str | None]], ...] = (
     ("pidfd_getfd", True, "borrow descriptors", _pidfd_getfd),
     ("kcmp", True, "find out what is shared", _kcmp),
     ("process_vm_readv", True, "copy memory", _read_memory),
-    ("map_files", True, "reach mapped files", _map_files),
+    ("map_files", False, "reach mapped files that have no name", _map_files),
+    ("user namespaces", False, "restart without root", _own_namespace),
     ("PR_SET_MM_MAP", True, "give a process its executable and command line", _set_bounds),
     ("PAGEMAP_SCAN", False, "find pages fast", _pagemap_scan),
     ("rseq", False, "read where rseq is registered", _rseq),
@@ -220,7 +244,8 @@ _PROBES: tuple[tuple[str, bool, str, Callable[[], str | None]], ...] = (
     ("guard regions", False, "save guard pages (MADV_GUARD_INSTALL)", _guards),
     ("timer IDs", False, "give POSIX timers their IDs at once", _timer_ids),
     ("mseal", False, "seal mappings", _seal),
-    ("TCP_REPAIR", False, "save connections (not used yet)", _repair),
+    ("nf_tables", False, "hold TCP connections with others still between a kill and the restart", nftables.why_not),
+    ("TCP_REPAIR", False, "save TCP connections", _repair),
     ("userfaultfd", False, "see which pages change between checkpoints (not used yet)", _track_writes),
     ("time namespaces", False, "let clocks go on where they were", _time_namespaces),
 )

@@ -21,8 +21,7 @@ import os
 from collections.abc import Iterable
 
 from crtool.abi.prctl import PR_GET_TID_ADDRESS
-from crtool.kernel.clone import RawCall
-from crtool.kernel.syscall import syscall
+from crtool.kernel.syscall import RawCall, syscall
 
 __all__ = ["fork_by", "libc_tid_address"]
 

@@ -17,14 +17,14 @@ import time
 from contextlib import suppress
 
 from crtool.abi.clone import CLONE_FILES, CLONE_NEWTIME, CLONE_PARENT, CLONE_VFORK
-from crtool.kernel.clone import RawCall, clone_call
+from crtool.kernel.clone import clone_call
 from crtool.kernel.eclone_limits import pid_max
 from crtool.kernel.eclone_request import EcloneRequest
 from crtool.kernel.fork import fork_by
-from crtool.kernel.syscall import prepared
+from crtool.kernel.syscall import RawCall, prepared
 from crtool.kernel.wait import WALL
 
-__all__ = ["bear", "is_taken", "reason_against"]
+__all__ = ["answers", "bear", "is_taken", "reason_against", "taken_numbers"]
 
 PATH = "/proc/sys/kernel/ns_last_pid"
 _AT_FIRST = 0.2  # seconds in which a neighbour that happens to pass by when we begin has gone again
@@ -118,6 +118,21 @@ def _stays_taken(number: int, patience: float) -> bool:
 
 def is_taken(number: int) -> bool:
     """Whether a process, thread, zombie, group or session of this PID namespace bears *number*."""
+    return bool(taken_numbers({number}))
+
+
+def taken_numbers(numbers: set[int]) -> set[int]:
+    """Those of *numbers* that a process, thread, zombie, group or session of this PID namespace bears."""
+    taken = {number for number in numbers if answers(number)}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with suppress(OSError):
+                taken.add(os.getsid(int(name)))
+    return taken & numbers
+
+
+def answers(number: int) -> bool:
+    """Whether a process, thread or group could be sent a signal."""
     for ask in (os.kill, os.killpg):
         try:
             ask(number, 0)
@@ -126,9 +141,4 @@ def is_taken(number: int) -> bool:
         except PermissionError:
             pass
         return True
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with suppress(OSError):
-                if os.getsid(int(name)) == number:
-                    return True
     return False

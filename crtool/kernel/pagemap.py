@@ -48,17 +48,21 @@ def scan(pagemap: int, start: int, end: int) -> list[Region]:
 
 def _scan(pagemap: int, start: int, end: int, extra: int) -> list[Region]:
     found: list[Region] = []
-    vector = bytearray(24 * _VECTOR)
+    most = max(1, min(_VECTOR, (end - start) // cpu.PAGE_SIZE))
+    vector = bytearray(24 * most)
     at = memory_address(memoryview(vector))
     any_of = mman.PAGE_IS_PRESENT | mman.PAGE_IS_SWAPPED | extra
     while start < end:
         arg = bytearray(
-            _ARG.pack(_ARG.size, 0, start, end, 0, at, _VECTOR, 0, 0, 0, any_of, _ASKED | extra)
+            _ARG.pack(_ARG.size, 0, start, end, 0, at, most, 0, 0, 0, any_of, _ASKED | extra)
         )
         count = fcntl.ioctl(pagemap, mman.PAGEMAP_SCAN, arg, True)
         words = struct.unpack_from(f"<{3 * count}Q", vector)
         found.extend(zip(words[::3], words[1::3], words[2::3], strict=True))
-        start = struct.unpack_from("<Q", arg, 32)[0]  # walk_end
+        walked = struct.unpack_from("<Q", arg, 32)[0]  # walk_end
+        # A kernel that has had to empty its own buffer of 512 regions on the way tells where that was, instead of where
+        # it has come to (pagemap_scan_flush_buffer() in fs/proc/task_mmu.c): those behind it would be found twice.
+        start = max(walked, found[-1][1]) if count else walked
     return found
 
 

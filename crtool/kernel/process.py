@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import resource
 import struct
 from collections.abc import Iterable
 
@@ -21,9 +22,12 @@ __all__ = [
     "Identities",
     "get_robust_list",
     "ioprio_get",
+    "is_epoll_target",
     "kcmp",
+    "open_pidfd",
     "pidfd_getfd",
     "pidfd_open",
+    "raise_file_limit",
     "read_memory",
     "read_memory_into",
     "sched_getattr",
@@ -33,10 +37,19 @@ __all__ = [
 
 KCMP_FILE, KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND, KCMP_IO, KCMP_SYSVSEM = range(7)
 
+_KCMP_EPOLL_TFD = 7
+
 IOV_MAX = 1024
 
 
 _PIDFD_THREAD = os.O_EXCL
+
+
+def raise_file_limit() -> int:
+    """Lets this process have as many descriptors as it may (RLIMIT_NOFILE); returns how many these are."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def pidfd_open(tid: int) -> int:
@@ -57,6 +70,11 @@ def pidfd_open(tid: int) -> int:
         raise
 
 
+def open_pidfd(pid: int, flags: int) -> int:
+    """pidfd_open(2) as it is; raises OSError."""
+    return syscall("pidfd_open", pid, flags)
+
+
 def pidfd_getfd(pidfd: int, fd: int) -> int:
     """A descriptor here for the open file description behind *fd* of another process, close-on-exec."""
     return syscall("pidfd_getfd", pidfd, fd, 0)
@@ -65,6 +83,14 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 def kcmp(pid1: int, pid2: int, kind: int, index1: int = 0, index2: int = 0) -> int:
     """kcmp(2): 0 if both have the same kernel object; 1 or 2 give an order; 3 for unequal without order."""
     return syscall("kcmp", pid1, pid2, kind, index1, index2)
+
+
+def is_epoll_target(pid: int, fd: int, epoll_pid: int, epoll_fd: int, number: int, nth: int) -> bool:
+    """Whether *fd* of *pid* is the file that epoll instance *epoll_fd* of *epoll_pid* watches: the *nth* of those that
+    were added by *number* (KCMP_EPOLL_TFD, since 4.13).
+    """
+    slot = bytearray(struct.pack("<III", epoll_fd, number, nth))  # struct kcmp_epoll_slot
+    return syscall("kcmp", pid, epoll_pid, _KCMP_EPOLL_TFD, fd, memory_address(memoryview(slot))) == 0
 
 
 class Identities:

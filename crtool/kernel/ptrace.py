@@ -9,8 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from crtool.abi import ptrace as abi
 from crtool.abi.signals import SIGINFO_SIZE
@@ -44,19 +42,13 @@ __all__ = [
 _MAX_XSTATE = 16384  # XSAVE areas reach 11 KiB with AMX
 
 
-@contextmanager
-def _naming(tid: int) -> Iterator[None]:
+def _ptrace(request: int, tid: int, addr: int = 0, data: int = 0) -> int:
     try:
-        yield
+        return syscall("ptrace", request, tid, addr, data)
     except OSError as error:
         if error.errno == errno.ESRCH:
             raise TargetDied(tid) from None
         raise
-
-
-def _ptrace(request: int, tid: int, addr: int = 0, data: int = 0) -> int:
-    with _naming(tid):
-        return syscall("ptrace", request, tid, addr, data)
 
 
 def seize(tid: int, options: int) -> None:

@@ -10,9 +10,13 @@ import functools
 import os
 from collections.abc import Callable
 
+from crtool import faults
 from crtool.arch import cpu
 
-__all__ = ["memory_address", "prepared", "syscall", "syscall_holding_gil"]
+__all__ = ["RawCall", "memory_address", "prepared", "syscall"]
+
+RawCall = Callable[[], int]
+"""A system call that is ready to be made. It answers −1 for an error and leaves ctypes.get_errno()."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
@@ -27,6 +31,7 @@ _syscall_holding_gil.argtypes = [ctypes.c_ulong] * 7
 
 def syscall(name: str, *args: int) -> int:
     """Makes the system call *name*; returns its result or raises OSError."""
+    faults.fail_call()
     result: int = _syscall(cpu.NUMBERS[name], *args, *(0,) * (6 - len(args)))
     if result == -1:
         number = ctypes.get_errno()
@@ -34,17 +39,8 @@ def syscall(name: str, *args: int) -> int:
     return result
 
 
-def syscall_holding_gil(name: str, *args: int) -> int:
-    """As :func:`syscall`, for the call that makes a child of this process."""
-    result: int = _syscall_holding_gil(cpu.NUMBERS[name], *args, *(0,) * (6 - len(args)))
-    if result == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{name}: {os.strerror(number)}")
-    return result
-
-
-def prepared(name: str, *args: int) -> Callable[[], int]:
-    """A call as of :func:`syscall_holding_gil`, to be made later; it answers −1 and leaves ctypes.get_errno()."""
+def prepared(name: str, *args: int) -> RawCall:
+    """A call, as of :func:`syscall`, that makes a child of this process, to be made later."""
     return functools.partial(_syscall_holding_gil, cpu.NUMBERS[name], *args, *(0,) * (6 - len(args)))
 
 

@@ -10,7 +10,7 @@ from crtool.abi import ptrace as abi
 from crtool.errors import TargetDied, TimeoutExpired
 from crtool.record import dataclass
 
-__all__ = ["Stop", "WaitStatus", "deadline_in", "wait_for_stop"]
+__all__ = ["WALL", "Stop", "WaitStatus", "deadline_in", "keep_status", "kept_status", "note_end", "wait_for_stop"]
 
 WALL = 0x40000000  # __WALL: also children that do not send SIGCHLD, and threads
 
@@ -59,6 +59,29 @@ class WaitStatus:
         return self.kind in (Stop.EXITED, Stop.KILLED)
 
 
+_kept: dict[int, int | None] = {}  # PIDs of children whose end matters to us as their parent, with their wait status
+
+
+def keep_status(pid: int) -> None:
+    """From now on the end of child *pid* is not lost if it comes while the child is traced.
+
+    Whoever is tracer and parent at once has one report of it only, which collects the child (wait_task_zombie() in
+    kernel/exit.c).
+    """
+    _kept[pid] = None
+
+
+def kept_status(pid: int) -> int | None:
+    """The wait status of a child that was collected by its tracer; None if it was not."""
+    return _kept.get(pid)
+
+
+def note_end(pid: int, raw: int) -> None:
+    """Keeps wait status *raw* if it is the end of somebody for whom that was asked."""
+    if pid in _kept and (os.WIFEXITED(raw) or os.WIFSIGNALED(raw)):
+        _kept[pid] = raw
+
+
 def wait_for_stop(tid: int, deadline: float | None = None) -> WaitStatus:
     """Waits until the tracee *tid* stops; raises TargetDied if it ends instead.
 
@@ -76,6 +99,7 @@ def wait_for_stop(tid: int, deadline: float | None = None) -> WaitStatus:
         if pid:
             status = WaitStatus.of(raw)
             if status.dead:
+                note_end(tid, raw)
                 raise TargetDied(tid)
             return status
         if deadline is not None and time.monotonic() > deadline:

@@ -7,12 +7,14 @@ add is read in :mod:`.fdinfo_kinds`.
 from __future__ import annotations
 
 import os
+import re
 
 from crtool.procfs.error import ProcfsError
 from crtool.record import dataclass
 
 __all__ = ["Fdinfo", "parse"]
 
+_PLAIN = re.compile(rb"pos:\t(\d+)\nflags:\t([0-7]+)\nmnt_id:\t(\d+)\nino:\t(\d+)\n")
 # Kinds that write no colon behind their key: "inotify wd:1 ino:3f7e8 …".
 _BARE_KEYS = (b"inotify", b"fanotify")
 
@@ -43,6 +45,9 @@ class Fdinfo:
 
 def parse(data: bytes) -> Fdinfo:
     """The whole file; ProcfsError with the line that has another form, or with all if a line is missing."""
+    if plain := _PLAIN.fullmatch(data):  # nearly all of them, and a program may have thousands
+        pos, flags, mount, inode = plain.groups()
+        return Fdinfo(int(pos), int(flags, 8), int(mount), int(inode), ())
     common: dict[bytes, int] = {}
     extra = []
     for line in data.split(b"\n"):

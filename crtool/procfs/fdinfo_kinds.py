@@ -20,12 +20,15 @@ from crtool.record import dataclass
 __all__ = [
     "EpollTarget",
     "Eventfd",
+    "Fanotify",
+    "FanotifyMark",
     "InotifyWatch",
     "Lock",
     "Pidfd",
     "Timerfd",
     "epoll",
     "eventfd",
+    "fanotify",
     "inotify",
     "locks",
     "pidfd",
@@ -173,13 +176,66 @@ def _inotify_watch(value: bytes) -> InotifyWatch:
     words = _words(value)
     handle = words.get(b"f_handle")
     return InotifyWatch(
-        wd=int(words[b"wd"]),
+        wd=int(words[b"wd"], 16),
         inode=int(words[b"ino"], 16),
         device=_device(words[b"sdev"]),
         mask=int(words[b"mask"], 16),
         handle_type=None if handle is None else int(words[b"fhandle-type"], 16),
         handle=None if handle is None else bytes.fromhex(handle.decode("ascii")),
     )
+
+
+@dataclass(frozen=True)
+class FanotifyMark:
+    """One mark of a fanotify group: of an inode, a mount or a filesystem, whichever has a number."""
+
+    flags: int  # FAN_MARK_* that were given
+    mask: int  # FAN_* events
+    ignored: int  # FAN_* events
+    inode: int | None  # with the device and, as of an inotify watch, the handle
+    mount: int | None  # as in mountinfo
+    device: int | None  # st_dev of the filesystem
+    handle_type: int | None
+    handle: bytes | None
+
+
+@dataclass(frozen=True)
+class Fanotify:
+    """A fanotify group."""
+
+    flags: int  # FAN_* of fanotify_init(2)
+    event_flags: int  # O_* of the descriptors that it gives
+    marks: tuple[FanotifyMark, ...]
+
+
+def fanotify(info: Fdinfo) -> Fanotify:
+    """The group and its marks."""
+    first, *others = info.all("fanotify") or (b"",)
+    flags, event_flags = _understood("fanotify", first, _fanotify_flags)
+    return Fanotify(flags, event_flags, tuple(_understood("fanotify", value, _fanotify_mark) for value in others))
+
+
+def _fanotify_flags(value: bytes) -> tuple[int, int]:
+    words = _words(value)
+    return int(words[b"flags"], 16), int(words[b"event-flags"], 16)
+
+
+def _fanotify_mark(value: bytes) -> FanotifyMark:
+    words = _words(value)
+    handle = words.get(b"f_handle")
+    mark = FanotifyMark(
+        flags=int(words[b"mflags"], 16),
+        mask=int(words[b"mask"], 16),
+        ignored=int(words[b"ignored_mask"], 16),
+        inode=int(words[b"ino"], 16) if b"ino" in words else None,
+        mount=int(words[b"mnt_id"], 16) if b"mnt_id" in words else None,
+        device=_device(words[b"sdev"]) if b"sdev" in words else None,
+        handle_type=None if handle is None else int(words[b"fhandle-type"], 16),
+        handle=None if handle is None else bytes.fromhex(handle.decode("ascii")),
+    )
+    if mark.mount is None and mark.device is None:
+        raise ValueError  # of a mount namespace (FAN_MARK_MNTNS, since 6.14), or of something newer
+    return mark
 
 
 @dataclass(frozen=True)

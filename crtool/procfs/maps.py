@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import fields, make_dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from crtool.procfs.error import ProcfsError
@@ -79,6 +80,7 @@ class Mapping:
 _DRAFT: Any = make_dataclass("_DRAFT", [(field.name, field.type) for field in fields(Mapping)])
 
 
+@lru_cache(maxsize=4)  # children that were forked and have not done much since have the text of their brothers
 def parse(data: bytes) -> tuple[Mapping, ...]:
     """The mappings in the order of their addresses; ProcfsError with the line that has another form."""
     # split() rather than splitlines(): a file name may hold a carriage return.

@@ -12,7 +12,7 @@ from crtool.procfs.error import NoSuchFile, ProcfsError
 from crtool.procfs.read import read_link
 from crtool.record import dataclass
 
-__all__ = ["Namespaces", "of", "parse_link"]
+__all__ = ["Namespaces", "inode", "of", "parse_link", "pid_namespace", "pid_namespaces"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,21 @@ def parse_link(text: bytes) -> tuple[str, int]:
 def of(pid: int, tid: int | None = None) -> Namespaces:
     """The namespaces of the process, or of one of its threads; TargetDied for a zombie, which has left most of them."""
     return Namespaces(**{field.name: _inode(pid, field.name, tid) for field in fields(Namespaces)})
+
+
+def inode(pid: int, kind: str) -> int | None:
+    """The inode number of the namespace of one *kind*, as the fields of :class:`Namespaces` are called."""
+    return _inode(pid, kind, None)
+
+
+def pid_namespace(pid: int) -> int:
+    """The inode number of the PID namespace of any process: a zombie has not left that one."""
+    return parse_link(read_link(pid, "ns/pid"))[1]
+
+
+def pid_namespaces(pid: int, tid: int) -> tuple[int | None, int | None]:
+    """The inode numbers of the PID namespace of a thread, and of that of its children."""
+    return _inode(pid, "pid", tid), _inode(pid, "pid_for_children", tid)
 
 
 def _inode(pid: int, name: str, tid: int | None) -> int | None:

@@ -73,8 +73,9 @@ class _Translated:
         shown = f"/proc/{path(self.pid, self.name, self.tid)}"
         if error.errno in _GONE:
             # Asked after the failure, so the answer "alive" can only be wrong for a process that has ended since,
-            # and the next look at it will say so.
-            if not alive(self.pid, self.tid):
+            # and the next look at it will say so. Every process has these two; if somebody is alive now who did not
+            # have them, he has just been given the number of one that has ended.
+            if self.name in ("stat", "status") or not alive(self.pid, self.tid):
                 raise TargetDied(self.pid if self.tid is None else self.tid) from None
             raise NoSuchFile(self.pid, shown) from None
         if error.errno in _FORBIDDEN:

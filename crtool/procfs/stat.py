@@ -14,9 +14,10 @@ import os
 from crtool.procfs.error import ProcfsError
 from crtool.record import dataclass
 
-__all__ = ["PF_FORKNOEXEC", "PF_KTHREAD", "Stat", "Statm", "parse", "parse_statm"]
+__all__ = ["PF_EXITING", "PF_FORKNOEXEC", "PF_KTHREAD", "Stat", "Statm", "parse", "parse_statm"]
 
 # Bits of Stat.flags, from the kernel's include/linux/sched.h.
+PF_EXITING = 0x00000004  # on its way to an end
 PF_FORKNOEXEC = 0x00000040  # forked, but has not called execve since
 PF_KTHREAD = 0x00200000  # a kernel thread
 

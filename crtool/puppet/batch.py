@@ -20,9 +20,9 @@ This module is data only: it makes no system call and knows no CPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-__all__ = ["Argument", "Batch", "Buffer", "Call"]
+__all__ = ["Argument", "Batch", "Buffer", "Call", "Series"]
 
 
 class Buffer:
@@ -40,11 +40,11 @@ class Buffer:
             raise ValueError(f"{len(content)} bytes do not fit into a buffer of {size}")
         self.size = size
         self._content = bytes(content)
-        self.pointers = dict(pointers or {})
+        self.pointers = pointers or {}
 
     def initial(self) -> bytes:
         """What is in the buffer now: its content, filled up with zero bytes to its size."""
-        return self._content + bytes(self.size - len(self._content))
+        return self._content.ljust(self.size, b"\0")
 
     def fill(self, content: bytes) -> None:
         """Takes what the run has left in the scratch memory."""
@@ -105,6 +105,28 @@ class Call:
         return f"<Call {self.name} {self.label} = {outcome}>"
 
 
+class Series(Call):
+    """The same call several times, of which each argument grows from one time to the next.
+
+    One object for the dozens of calls that ask for a table, entry by entry. Its result is that of the last call, or of
+    the first that failed if it is *must*. No later call can use it.
+    """
+
+    __slots__ = ("count", "steps")
+
+    def __init__(
+        self, name: str, args: tuple[Argument, ...], must: bool, label: str, count: int, steps: tuple[int, ...]
+    ) -> None:
+        super().__init__(name, args, must, label)
+        self.count = count
+        self.steps = steps
+
+    def finish_all(self, results: Sequence[int]) -> None:
+        """Takes the raw return values of all its calls; those behind one that ended the batch do not count."""
+        bad = next((result for result in results if -4095 <= result < 0), None) if self.must else None
+        self.finish(results[-1] if bad is None else bad)
+
+
 Argument = int | bytes | Buffer | Call
 
 
@@ -121,6 +143,16 @@ class Batch:
         call = Call(name, tuple(args), must, label)
         self.calls.append(call)
         return call
+
+    def series(
+        self, count: int, name: str, *args: Argument, steps: tuple[int, ...], must: bool = True, label: str = ""
+    ) -> Series:
+        """Appends *count* calls: *args* are those of the first, *steps* what is added to each of them every time."""
+        if len(args) > 6 or len(steps) != len(args):
+            raise ValueError(f"{name}: {len(args)} arguments and {len(steps)} steps")
+        series = Series(name, tuple(args), must, label, count, steps)
+        self.calls.append(series)
+        return series
 
     def buffer(self, size: int, content: bytes = b"", pointers: dict[int, Buffer] | None = None) -> Buffer:
         """Scratch memory for the calls of this batch."""

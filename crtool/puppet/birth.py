@@ -11,22 +11,25 @@ A newborn needs no way home: until its release it dies with crtool (PTRACE_O_EXI
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
 
+from crtool import faults
 from crtool.abi import clone as clone_abi
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
-from crtool.abi.signals import ALL_SIGNALS, SIGCHLD, SIGSTOP, SIGTRAP, bit
+from crtool.abi.signals import ALL_SIGNALS, SIGCHLD, SIGKILL, SIGSTOP, SIGTRAP, bit
 from crtool.arch import cpu
 from crtool.errors import InternalError, RemoteCallError, TargetDied
-from crtool.kernel import clone, ptrace
+from crtool.kernel import clone, eclone, ptrace
 from crtool.kernel.eclone_request import EcloneRequest
 from crtool.kernel.syscall import syscall
 from crtool.kernel.wait import WALL, Stop, WaitStatus, wait_for_stop
 from crtool.procfs.maps import Mapping, parse
+from crtool.puppet import last_pid
 from crtool.puppet.batch import Batch, Call
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.puppet.table import Table
@@ -97,6 +100,7 @@ class Newborn(Puppet):
     @classmethod
     def attached(cls, tid: int, parent: Newborn, *, thread: bool) -> Newborn:
         """Takes charge of a task that *parent* has cloned; returns once it has stopped."""
+        faults.point("born")
         wait_for_stop(tid)
         if thread:
             return cls(tid, parent.scratch, parent.memory, parent.pid)
@@ -108,6 +112,8 @@ class Newborn(Puppet):
 
     def bear(self, batch: Batch, request: EcloneRequest, *, must: bool = True) -> Call:
         """Adds the birth of a child or thread of this task; addresses in *request* are those of the task."""
+        if last_pid.needed():
+            return last_pid.bear(batch, request, must=must)
         args = request.clone3()
         array = batch.data(struct.pack(f"<{len(args.set_tid)}i", *args.set_tid))
         packed = args.pack(0)
@@ -234,13 +240,24 @@ class Newborn(Puppet):
 
     def become(self, registers: cpu.Registers, fpu: bytes, mask: int) -> None:
         """Gives the task the CPU state that it is to go on with."""
+        faults.point("become")
         ptrace.set_fpu(self.tid, fpu)
         ptrace.set_registers(self.tid, registers)
         ptrace.set_signal_mask(self.tid, mask)
 
     def release(self) -> None:
         """Lets the task go; the kernel then delivers its signals and restarts the call that it was in."""
+        faults.point("release a thread")
         ptrace.detach(self.tid)
+
+
+def end_child(pid: int) -> None:
+    """Ends a child of ours that we may trace, and collects it, whatever stops it still has to report before."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, SIGKILL)
+    with suppress(ChildProcessError):
+        while not os.WIFSIGNALED(os.waitpid(pid, WALL)[1]):
+            pass
 
 
 def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: int = SIGCHLD) -> Newborn:
@@ -250,7 +267,7 @@ def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: in
     """
     elf = _memfd(_tiny_elf(space.start))
     gate, opener = os.pipe()
-    pid = clone.clone3(flags, exit_signal, pids)
+    pid = _clone(flags, exit_signal, pids)
     if pid == 0:
         try:
             os.close(opener)  # so that the read ends, with nothing, when crtool dies
@@ -259,17 +276,34 @@ def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: in
         finally:
             os._exit(127)
     try:
-        ptrace.seize(pid, _OPTIONS)
-        os.write(opener, b"!")
-        status = wait_for_stop(pid)
-        if status.event != ptrace_abi.EVENT_EXEC:
-            raise InternalError(f"PID {pid}: unexpected stop ({status.kind.value}) at birth")
-    except TargetDied:
-        raise InternalError(f"PID {pid} could not execute the program that crtool made for it") from None
+        try:
+            faults.point("root cloned")
+            ptrace.seize(pid, _OPTIONS)
+            os.write(opener, b"!")
+            status = wait_for_stop(pid)
+            if status.event != ptrace_abi.EVENT_EXEC:
+                raise InternalError(f"PID {pid}: unexpected stop ({status.kind.value}) at birth")
+        except TargetDied:
+            raise InternalError(f"PID {pid} could not execute the program that crtool made for it") from None
+        return _blank_out(pid, space)
+    except BaseException:
+        end_child(pid)
+        raise
     finally:
         for fd in (elf, gate, opener):
             os.close(fd)
-    return _blank_out(pid, space)
+
+
+def _clone(flags: int, exit_signal: int, pids: Sequence[int]) -> int:
+    """A child of crtool; its PID, and 0 in the child."""
+    if not last_pid.needed():
+        return clone.clone3(flags, exit_signal, pids)
+    try:
+        return eclone.bear(EcloneRequest.of_vector(flags, exit_signal, pids))
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            raise FileExistsError(errno.EEXIST, error.strerror) from None
+        raise
 
 
 def _memfd(content: bytes) -> int:

@@ -2,8 +2,8 @@
 
 Two kinds share what is here: a *held* task (:mod:`crtool.puppet.hold`), a live program that must never be
 harmed, and a *newborn* (:mod:`crtool.puppet.birth`), a blank process that is becoming one. Both
-have a scratch mapping: one page of code (the runner, readable and executable) and behind it data
-(readable and writable) for tables and buffers.
+have a scratch mapping: one page of code (the runner) and behind it data for tables and buffers. Where nothing forbids
+it, both are in one mapping.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import logging
 import os
 from abc import ABC, abstractmethod
 
+from crtool import faults
 from crtool.arch import cpu
-from crtool.errors import RemoteCallError
+from crtool.errors import RemoteCallError, TargetDied
 from crtool.puppet.batch import Batch, Call
 from crtool.puppet.table import Table, listing, tables
 from crtool.record import dataclass
@@ -55,12 +56,19 @@ class Puppet(ABC):
     def run(self, batch: Batch) -> None:
         """Makes the calls of *batch*; raises RemoteCallError at the first *must* call that fails."""
         for table in tables(batch, self.scratch.data, self.scratch.capacity):
+            faults.point("batch")
             content, end = table.pack()
             self._write(table.address, content)
             self._go(table, end)
-            failed = table.unpack(os.pread(self.memory, len(content), table.address))
+            faults.point("batch made")
+            results = os.pread(self.memory, len(content), table.address)
+            if len(results) < len(content):
+                raise TargetDied(self.pid)
+            failed = table.unpack(results)
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("PID %d:\n%s", self.pid, listing(table))
+            if number := faults.fail_transfer():
+                raise RemoteCallError(table.calls[0].name, table.resolved(table.calls[0]), number, self.pid)
             if failed is not None:
                 raise RemoteCallError(failed.name, table.resolved(failed), failed.errno, self.pid)
 
@@ -76,4 +84,6 @@ class Puppet(ABC):
         view = memoryview(content)
         while view:
             done = os.pwrite(self.memory, view, address)
+            if not done:  # its memory is gone
+                raise TargetDied(self.pid)
             view, address = view[done:], address + done

@@ -18,7 +18,7 @@ from crtool.errors import TargetError
 from crtool.kernel import ptrace
 from crtool.procfs.read import read
 
-__all__ = ["confined_like_crtool", "suspend_seccomp"]
+__all__ = ["confined_like_crtool", "set_options", "suspend_seccomp"]
 
 
 def suspend_seccomp(tid: int, options: int) -> bool:
@@ -32,12 +32,19 @@ def suspend_seccomp(tid: int, options: int) -> bool:
     try:
         ptrace.set_options(tid, options | abi.O_SUSPEND_SECCOMP)
     except OSError:
+        ptrace.set_options(tid, options)
         if not confined_like_crtool(int(filters)):
             raise TargetError(
                 f"TID {tid} is under seccomp, which crtool may not suspend",
                 "run crtool with CAP_SYS_ADMIN and under no seccomp filter itself",
             ) from None
     return True
+
+
+def set_options(tid: int, options: int) -> None:
+    """Gives a stopped thread other trace options; seccomp, if it is suspended, stays so."""
+    if not suspend_seccomp(tid, options):
+        ptrace.set_options(tid, options)
 
 
 def confined_like_crtool(filters: int) -> bool:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import field
 from functools import partial
 
+from crtool import faults
 from crtool.abi import ptrace as ptrace_abi
 from crtool.arch import cpu
 from crtool.errors import InternalError, Obstacle, ObstacleError, TargetDied
@@ -24,7 +25,9 @@ __all__ = ["HeldThread", "await_group_stop", "seize"]
 
 def seize(tid: int) -> None:
     """Becomes the tracer of *tid* and asks it to stop, without waiting for that."""
+    faults.point("seize")
     ptrace.seize(tid, ptrace_abi.O_TRACESYSGOOD)
+    faults.point("seized")
     ptrace.interrupt(tid)
 
 
@@ -50,6 +53,7 @@ class HeldThread:
         at the first instruction of the handler, or does not, if the signal ends it.
         """
         while True:
+            faults.point("settle")
             status = wait_for_stop(tid, deadline)
             if status.kind in (Stop.INTERRUPTED, Stop.GROUP):
                 break

@@ -10,6 +10,8 @@ where it came from, for the user and for the day when there is more.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from crtool.procfs import cgroup as cgroup_file
 from crtool.procfs.read import read
 from crtool.record import dataclass
@@ -34,5 +36,10 @@ class CgroupsRecord:
 
 def dump(pid: int) -> CgroupsRecord:
     """The groups of any process."""
-    found = cgroup_file.parse(read(pid, "cgroup", missing=b""))
+    return _record(read(pid, "cgroup", missing=b""))
+
+
+@lru_cache  # most processes of a tree are in the same
+def _record(text: bytes) -> CgroupsRecord:
+    found = cgroup_file.parse(text)
     return CgroupsRecord(tuple(CgroupRecord(group.controllers, group.path) for group in found))

@@ -17,6 +17,7 @@ again.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 from crtool.abi import capability as cap
 from crtool.errors import EnvironmentDiffers
@@ -48,7 +49,12 @@ class LimitsRecord:
 
 def dump(pid: int) -> LimitsRecord:
     """The limits of any process."""
-    found = limits_file.parse(read(pid, "limits"))
+    return _record(read(pid, "limits"))
+
+
+@lru_cache  # most processes of a tree have the same
+def _record(text: bytes) -> LimitsRecord:
+    found = limits_file.parse(text)
     return LimitsRecord(
         tuple(LimitRecord(number, one.name, one.soft, one.hard) for number, one in sorted(found.items()))
     )

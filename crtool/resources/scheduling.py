@@ -17,6 +17,7 @@ crtool set, mostly for lack of CAP_SYS_NICE. Core scheduling cookies (PR_SCHED_C
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from crtool.abi import sched
 from crtool.errors import EnvironmentDiffers
@@ -68,9 +69,15 @@ def dump(tid: int) -> SchedulingRecord:
         util_min=low,
         util_max=high,
         cpus=tuple(sorted(cpus)),
-        all_cpus=len(cpus) >= os.sysconf("SC_NPROCESSORS_ONLN"),
+        all_cpus=len(cpus) >= _online(),
         ioprio=ioprio_get(tid),
     )
+
+
+@cache
+def _online() -> int:
+    """How many CPUs there are, as it was when this was asked first: reading it takes as long as all the rest."""
+    return os.sysconf("SC_NPROCESSORS_ONLN")
 
 
 def restore_from_outside(tid: int, record: SchedulingRecord, born: SchedulingRecord) -> tuple[str, ...]:
@@ -115,6 +122,7 @@ def _set_affinity(tid: int, record: SchedulingRecord, born: SchedulingRecord) ->
     return ()
 
 
+@cache
 def _time_slice() -> int:
     """The time slice of crtool itself, in ns: the default of this machine, which grows with the number of its CPUs."""
     raw = sched_getattr(0).ljust(sched.SCHED_ATTR.size, b"\0")

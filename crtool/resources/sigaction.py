@@ -27,7 +27,6 @@ __all__ = ["SigactionRecord", "dump", "reset", "restore"]
 
 _SIGSET_SIZE = 8
 _SIGNALS = tuple(signal for signal in range(1, NSIG + 1) if signal not in UNBLOCKABLE)
-_DEFAULT = bytes(SIGACTION.size)
 
 
 @dataclass(frozen=True)
@@ -43,15 +42,17 @@ class SigactionRecord:
 
 def dump(process: HeldProcess, batch: Batch) -> Callable[[], tuple[SigactionRecord, ...]]:
     """Adds the questions; the answer leaves out what is at its default."""
-    buffers = {signal: batch.buffer(SIGACTION.size) for signal in _SIGNALS}
-    for signal, buffer in buffers.items():
-        batch.call("rt_sigaction", signal, 0, buffer, _SIGSET_SIZE)
+    table = batch.buffer(SIGACTION.size * NSIG)
+    batch.series(NSIG, "rt_sigaction", 1, 0, table, _SIGSET_SIZE, steps=(1, 0, SIGACTION.size, 0))
 
     def records() -> tuple[SigactionRecord, ...]:
+        raw = table.read()
+        if raw.count(0) == len(raw):
+            return ()
         return tuple(
-            SigactionRecord(signal, *SIGACTION.unpack(raw))
-            for signal, buffer in buffers.items()
-            if (raw := buffer.read()) != _DEFAULT
+            SigactionRecord(signal, *action)
+            for signal, action in enumerate(SIGACTION.iter_unpack(raw), 1)
+            if any(action)
         )
 
     return records
@@ -59,7 +60,7 @@ def dump(process: HeldProcess, batch: Batch) -> Callable[[], tuple[SigactionReco
 
 def reset(batch: Batch) -> None:
     """Puts every signal to its default."""
-    default = batch.data(_DEFAULT)
+    default = batch.data(bytes(SIGACTION.size))
     for signal in _SIGNALS:
         batch.call("rt_sigaction", signal, default, 0, _SIGSET_SIZE, label="default action")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crtool.errors import ImageError
-from crtool.tree.model import Forest, Member, Unplannable
+from crtool.tree.model import Absent, Forest, Member, Unplannable
 from crtool.tree.plan_steps import Squashed
 
 __all__ = ["OUTSIDE", "Table"]
@@ -34,8 +34,10 @@ class Table:
         self._leave: dict[int, int] = {}  # … and of the last one below it
         self._walk(forest.members)
 
+        self.vector: dict[int, tuple[int, ...]] = {}  # by the first of them, the numbers of members and absent leaders
         self.namespace: dict[int, int] = {}  # PID of the first process of its PID namespace; OUTSIDE = crtool's own
-        self._find_namespaces()
+        self.around: dict[int, tuple[int, ...]] = {OUTSIDE: (OUTSIDE,)}  # namespaces: all from crtool's own to itself
+        self._find_namespaces(forest.absent)
 
         self.sid: dict[int, int] = {}  # OUTSIDE = crtool's session
         self.pgid: dict[int, int] = {}  # OUTSIDE = crtool's group
@@ -52,6 +54,21 @@ class Table:
         """Whether *pid* is *top* or a descendant of it; everybody is within OUTSIDE."""
         return top == OUTSIDE or (pid != OUTSIDE and self._enter[top] <= self._enter[pid] <= self._leave[top])
 
+    @property
+    def nested(self) -> bool:
+        """Whether there is any PID namespace but crtool's own."""
+        return len(self.around) > 1
+
+    def encloses(self, outer: int, inner: int) -> bool:
+        """Whether PID namespace *outer* is *inner* or around it."""
+        return outer in self.around[inner]
+
+    def seen(self, number: int, namespace: int) -> int:
+        """The process or group *number* as it is called in *namespace*; 0 if it has no number there."""
+        if number == OUTSIDE or not self.encloses(namespace, self.namespace.get(number, OUTSIDE)):
+            return 0
+        return self.vector.get(number, (number,))[len(self.around[namespace]) - 1]
+
     def walk(self) -> Iterable[int]:
         """All members, parents before their children."""
         return self._enter
@@ -60,7 +77,7 @@ class Table:
         bearers: dict[int, int] = {}
         for member in forest.members:
             if not member.pids or min(member.pids + member.threads) <= 0 or min(member.pgid, member.sid) < 0:
-                raise ImageError(f"the process table has impossible numbers: {member}")
+                raise ImageError(f"the process table has impossible numbers: {str(member.pids)[:60]}")
             if member.zombie and member.threads:
                 raise Unplannable(member.pid, "its first thread has ended, others live on")
             for number in (member.pid, *member.threads):
@@ -69,6 +86,8 @@ class Table:
                 bearers[number] = member.pid
             self._threads.update(member.threads)
             self.numbers.update(member.pids, member.threads, (member.pgid, member.sid))
+        for absent in forest.absent:
+            self.numbers.update(absent.pids)
         self.numbers |= forest.outside
 
     def _walk(self, members: tuple[Member, ...]) -> None:
@@ -99,26 +118,46 @@ class Table:
             lost = min(self.members.keys() - self._enter.keys())
             raise ImageError(f"PID {lost} is its own ancestor in the process table")
 
-    def _find_namespaces(self) -> None:
-        """Finds out who shares a PID namespace, which the length of the vectors and the ones in them tell."""
-        seen: set[tuple[int, int]] = set()
+    def _find_namespaces(self, absent: tuple[Absent, ...]) -> None:
         for pid in self.walk():
-            pids = self.members[pid].pids
+            namespace = self.members[pid].namespace
+            if namespace == pid:
+                self._found_namespace(pid)
+            elif namespace != OUTSIDE and getattr(self.members.get(namespace), "namespace", None) != namespace:
+                raise ImageError(f"the first process of the PID namespace of PID {pid} is not in the process table")
+            self.namespace[pid] = namespace
+        taken: set[tuple[int, int]] = set()
+        for pid in self.walk():
+            self._enter_number(pid, self.members[pid].pids, self.namespace[pid], taken)
             parent = self.parent[pid]
-            above = len(self.members[parent].pids) if parent else 1
-            if len(pids) < above:
+            if parent != OUTSIDE and not self.encloses(self.namespace[parent], self.namespace[pid]):
                 raise ImageError(f"PID {pid} lives in an outer PID namespace of its parent {parent}")
-            if len(pids) == above:
-                self.namespace[pid] = self.namespace[parent] if parent else OUTSIDE
-            elif len(pids) == above + 1 and pids[-1] == 1:
-                self.namespace[pid] = pid
-            elif len(pids) == above + 1:
-                raise Unplannable(pid, "it is in a PID namespace whose first process is not its ancestor")
-            else:
-                raise Unplannable(pid, "it is more than one PID namespace deeper than its parent")
-            if (place := (self.namespace[pid], pids[-1])) in seen:
-                raise ImageError(f"two processes of one PID namespace have the number {pids[-1]} there")
-            seen.add(place)
+        for leader in absent:
+            if leader.pids[0] not in self.members:
+                if leader.namespace not in self.around:
+                    raise ImageError(f"the PID namespace of the leader {leader.pids[0]} is not in the process table")
+                self._enter_number(leader.pids[0], leader.pids, leader.namespace, taken)
+                self.namespace[leader.pids[0]] = leader.namespace
+
+    def _found_namespace(self, first: int) -> None:
+        """Enters the namespace whose first process is *first*; that of its parent is around it."""
+        parent = self.parent[first]
+        around = self.around.get(self.members[parent].namespace if parent else OUTSIDE)
+        if around is None or len(self.members[first].pids) != len(around) + 1:
+            raise Unplannable(first, "it is the first of a PID namespace that is not right inside that of its parent")
+        if self.members[first].pids[-1] != 1:
+            raise ImageError(f"PID {first} is the first of a PID namespace and has not the number 1 there")
+        self.around[first] = (*around, first)
+
+    def _enter_number(self, pid: int, pids: tuple[int, ...], namespace: int, taken: set[tuple[int, int]]) -> None:
+        levels = self.around[namespace]
+        if len(pids) != len(levels):
+            raise ImageError(f"PID {pid} has {len(pids)} numbers in {len(levels)} PID namespaces")
+        for place in zip(levels, pids, strict=True):
+            if place in taken:
+                raise ImageError(f"two processes of one PID namespace have the number {place[1]} there")
+            taken.add(place)
+        self.vector[pid] = pids
 
     def _squash(self, outside: frozenset[int]) -> tuple[Squashed, ...]:
         root = self.members[self.root]

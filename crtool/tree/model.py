@@ -19,6 +19,7 @@ __all__ = [
     "CLONE_PARENT",
     "CLONE_VM",
     "SIGCHLD",
+    "Absent",
     "Forest",
     "Member",
     "Unplannable",
@@ -44,6 +45,7 @@ class Unplannable(EnvironmentDiffers):
     def __init__(self, pid: int, reason: str) -> None:
         super().__init__(f"PID {pid} cannot be born again: {reason}")
         self.pid = pid
+        self.reason = f"cannot be born again: {reason}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Member:
     shares_memory_with_parent: bool = False  # one address space (KCMP_VM): CLONE_VM at birth
     shares_handlers_with_parent: bool = False  # one table of signal handlers (KCMP_SIGHAND): CLONE_SIGHAND at birth
     exit_signal: int = SIGCHLD  # what its parent gets at its end; field 38 of /proc/PID/stat
+    namespace: int = 0  # pid of the first process of its PID namespace; 0 = that in which crtool is
 
     @property
     def pid(self) -> int:
@@ -80,6 +83,14 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """A leader of a session or group who is not there any more, as far as its members know it."""
+
+    pids: tuple[int, ...]  # its numbers, as NSsid or NSpgid of a member has them, without the zeros at the end
+    namespace: int  # as of Member
+
+
+@dataclass(frozen=True)
 class Forest:
     """All processes of an image.
 
@@ -91,3 +102,4 @@ class Forest:
     root: int  # pid of the member whose parent is no member
     members: tuple[Member, ...]  # in the order in which siblings are to be born
     outside: frozenset[int] = frozenset()
+    absent: tuple[Absent, ...] = ()  # of whose numbers more than the first is known; others lived where crtool is

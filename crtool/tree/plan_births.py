@@ -21,7 +21,7 @@ from crtool.tree.forest import OUTSIDE, Table
 from crtool.tree.model import CLONE_FILES, CLONE_FS, CLONE_NEWPID, CLONE_PARENT, CLONE_VM, SIGCHLD, Unplannable
 from crtool.tree.plan_groups import Groups
 from crtool.tree.plan_sessions import Sessions
-from crtool.tree.plan_steps import Born, Kind, NewSession
+from crtool.tree.plan_steps import Kind, NewSession
 
 __all__ = ["Birth", "Births", "plan_births"]
 
@@ -39,6 +39,8 @@ class Birth:
     zombie: bool = False
     flags: int = 0
     exit_signal: int = 0  # for a ghost or placeholder: nobody is told of its end
+    namespace: int = OUTSIDE  # the PID namespace that it lives in, by its first process
+    session: int = OUTSIDE  # that it is born in
     heir: int = OUTSIDE  # of a ghost or placeholder: who adopts its children
     has_wards: bool = False  # whether there are any
 
@@ -48,7 +50,7 @@ class Births:
     """The first act."""
 
     births: dict[int, Birth]  # in order of birth, so parents before their children
-    steps: tuple[Born | NewSession, ...]
+    steps: tuple[Birth | NewSession, ...]
 
 
 def plan_births(table: Table, sessions: Sessions, groups: Groups, take_number: Callable[[], int]) -> Births:
@@ -86,9 +88,8 @@ class _Nursery:
             self._give_to_session(ghost, table.group_session[ghost])
         for holder, group in groups.holders:
             self._give_to_session(holder, table.group_session[group])
-        self._refuse_nested_ghosts()
         self._bear_all()
-        return Births(self._births, tuple(_finished(step) for step in self._steps))
+        return Births(self._births, tuple(self._steps))
 
     def _find_creator(self, pid: int) -> tuple[int, bool]:
         """Who makes the clone3, and whether before its setsid."""
@@ -118,13 +119,6 @@ class _Nursery:
         else:
             self._give(pid, session, early=False)
 
-    def _refuse_nested_ghosts(self) -> None:
-        # The dead leader's number in the inner namespaces is not in the table, and must be right there too.
-        table = self._table
-        for pid, namespace in table.namespace.items():
-            if namespace != OUTSIDE and not self._ghosts.isdisjoint((table.sid[pid], table.pgid[pid])):
-                raise Unplannable(pid, "the leader of its session or group has ended, in a nested PID namespace")
-
     def _bear_all(self) -> None:
         expected = len(self._creator)
         stack = [self._table.root]
@@ -151,12 +145,14 @@ class _Nursery:
         if member is None:
             return self._extra(pid, Kind.GHOST if pid in self._ghosts else Kind.PLACEHOLDER, creator, creator)
         birth = Birth(member.pids, creator, creator, zombie=member.zombie, exit_signal=member.exit_signal)
-        first = table.namespace[pid] == pid
+        birth.namespace = table.namespace[pid]
+        first = birth.namespace == pid
         if first:
             birth.flags |= CLONE_NEWPID
         if pid == table.root:
             return birth
-        self._check_namespace(pid, creator)
+        birth.session = self._session_of(pid, creator)
+        self._check_reach(pid, birth.namespace, creator)
         parent = table.parent[pid]
         if creator != parent:
             made = self._births[creator]
@@ -178,6 +174,9 @@ class _Nursery:
         signal = self._table.members[pid].exit_signal
         if signal != SIGCHLD:
             raise Unplannable(pid, f"it would have to be adopted, and its exit signal is {signal}, not SIGCHLD")
+        table = self._table
+        if self._births[creator].namespace != table.namespace[heir]:
+            raise Unplannable(pid, f"it came to its parent {heir} from another PID namespace")
         number = creator
         if self._births[creator].kind is Kind.REAL or self._births[creator].heir != heir:
             early = pid in self._early.get(creator, ())
@@ -185,21 +184,39 @@ class _Nursery:
             if key not in self._placeholders:
                 self._placeholders[key] = number = self._take_number()
                 self._births[number] = self._extra(number, Kind.PLACEHOLDER, creator, heir)
+                self._births[number].session = self._session_of(pid, creator)
                 self._steps.append(self._births[number])
             number = self._placeholders[key]
         self._births[number].has_wards = True
         return number
 
     def _extra(self, number: int, kind: Kind, creator: int, heir: int) -> Birth:
-        # A placeholder's number is free at every level; a ghost lives in crtool's own namespace.
-        return Birth((number,) * len(self._births[creator].pids), creator, creator, kind, heir=heir)
-
-    def _check_namespace(self, pid: int, creator: int) -> None:
         table = self._table
-        around = table.namespace[pid] if table.namespace[pid] != pid else table.namespace[table.parent[pid]]
-        # A ghost is in crtool's namespace.
-        if table.namespace.get(creator, OUTSIDE) != around:
-            raise Unplannable(pid, f"the leader of its session {creator} is in another PID namespace")
+        if kind is Kind.GHOST and number in table.vector:
+            pids, namespace = table.vector[number], table.namespace[number]
+            self._check_reach(number, namespace, creator)
+        elif kind is Kind.GHOST:
+            pids, namespace = (number,), OUTSIDE
+            self._check_reach(number, namespace, creator)
+        else:  # its number is free at every level
+            namespace = self._births[creator].namespace
+            pids = (number,) * len(table.around[namespace])
+        session = self._session_of(number, creator)
+        return Birth(pids, creator, creator, kind, namespace=namespace, session=session, heir=heir)
+
+    def _session_of(self, pid: int, creator: int) -> int:
+        """The session that *pid* is born in by *creator*."""
+        if pid in self._early.get(creator, ()):
+            return self._sessions.born.get(creator, OUTSIDE)
+        return creator if creator in self._leaders else self._births[creator].session
+
+    def _check_reach(self, pid: int, namespace: int, creator: int) -> None:
+        """Whether *creator* can bear *pid* into *namespace*: its own, a new one right in it, or one that it enters."""
+        table = self._table
+        where = self._births[creator].namespace
+        reached = table.around[namespace][-2] == where if namespace == pid else table.encloses(where, namespace)
+        if not reached:
+            raise Unplannable(pid, f"it would be born by {creator}, which is in another PID namespace")
 
     def _owners(self, flag: int) -> dict[int, int]:
         """For each member the topmost of those that share with it by *flag*."""
@@ -222,9 +239,3 @@ class _Nursery:
         for flag in _SHARES:
             if shares & flag and self._owner[flag][creator] != self._owner[flag][parent]:
                 raise Unplannable(pid, f"it shares memory or files with its parent {parent}, which cannot bear it")
-
-
-def _finished(step: Birth | NewSession) -> Born | NewSession:
-    if isinstance(step, NewSession):
-        return step
-    return Born(step.pids, step.creator, step.parent, step.kind, step.zombie, step.flags, step.exit_signal)

@@ -11,7 +11,19 @@ from typing import TypeAlias
 from crtool.record import dataclass
 from crtool.tree.model import CLONE_NEWPID, CLONE_PARENT
 
-__all__ = ["Born", "Dies", "JoinGroup", "Kind", "NewSession", "Plan", "Reaps", "Squashed", "Step", "Subreaper"]
+__all__ = [
+    "Born",
+    "Caller",
+    "Dies",
+    "JoinGroup",
+    "Kind",
+    "NewSession",
+    "Plan",
+    "Reaps",
+    "Squashed",
+    "Step",
+    "Subreaper",
+]
 
 
 class Kind(enum.Enum):
@@ -44,6 +56,7 @@ class Born:
     zombie: bool  # a real one that is to end, with its recorded status, when the plan is done: the engine's business
     flags: int  # CLONE_PARENT, CLONE_NEWPID, CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND
     exit_signal: int  # what the parent gets at its end
+    enters: int = 0  # first process, as *creator* sees it, of a PID namespace that it enters for this birth; 0 if none
 
     @property
     def pid(self) -> int:
@@ -69,15 +82,27 @@ class NewSession:
 
 
 @dataclass(frozen=True)
+class Caller:
+    """Who makes a setpgid(2) for somebody of a nested PID namespace, and with which numbers, which are those that it
+    sees.
+    """
+
+    pid: int
+    member: int  # 0: the caller itself
+    group: int  # 0: the group that crtool itself is in
+
+
+@dataclass(frozen=True)
 class JoinGroup:
     """*pid* calls setpgid(0, *pgid*): it makes a group if both are the same, joins one otherwise.
 
-    *pgid* 0 is the group that crtool itself is in (not the 0 of the system call). In a nested PID namespace
-    the call needs the group's number as *pid* sees it.
+    *pgid* 0 is the group that crtool itself is in (not the 0 of the system call). In a nested PID namespace *by* says
+    how: there numbers are others, and who cannot see the group has to be put into it by its parent.
     """
 
     pid: int
     pgid: int
+    by: Caller | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +133,7 @@ class Reaps:
 
     parent: int
     pid: int
+    seen: int = 0  # *pid* as *parent* sees it, in a nested PID namespace
 
 
 Step: TypeAlias = Born | NewSession | JoinGroup | Subreaper | Dies | Reaps

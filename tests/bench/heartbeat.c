@@ -1,10 +1,12 @@
 /* heartbeat MIB FILE: holds MIB of incompressible memory, and keeps telling in FILE (mapped, shared) how it goes:
- * word 0 counts beats, word 1 is the longest time between two beats in ns; whoever sets it to 0 starts anew. */
+ * word 0 counts beats, word 1 is the longest time between two beats in ns; whoever sets it to 0 starts anew. Whoever sets
+ * word 2 has it forked, and then finds there how many ns that took it. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +28,15 @@ int main(int count, char **words) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
         uint64_t time = now.tv_sec * 1000000000ull + now.tv_nsec;
+        if (beat[2] == 1) {
+            pid_t child = fork();
+            if (child == 0) _exit(0);
+            clock_gettime(CLOCK_MONOTONIC, &now);
+            beat[2] = now.tv_sec * 1000000000ull + now.tv_nsec - time;
+            waitpid(child, NULL, 0);
+            last = 0;
+            continue;
+        }
         if (last && time - last > beat[1]) beat[1] = time - last;
         last = time;
         beat[0]++;

@@ -2,7 +2,8 @@
 
     python tests/bench/run.py [MIB …]        0 256 1024 4096 if none is given; 0 is a tiny process
 
-Frozen is the longest time between two heartbeats as the target itself has seen it. All times are medians of five, of
+Frozen is the longest time between two heartbeats as the target itself has seen it; fork is what a bare fork takes it.
+All times are medians of five, of
 whole commands, as a user waits for them; `cp` copies the same bytes on the same file system, in the same run, once as
 it is and once with a sync, which a checkpoint includes. Not a test: nothing fails here.
 """
@@ -64,6 +65,13 @@ class Target:
         self.memory[8:16] = bytes(8)
         return float(gap) / 1e9
 
+    def fork(self) -> float:
+        """Seconds that a bare fork takes it."""
+        self.memory[16:24] = struct.pack("<Q", 1)
+        while (took := struct.unpack("<Q", self.memory[16:24])[0]) == 1:
+            time.sleep(0.001)
+        return float(took) / 1e9
+
     def wait(self) -> None:
         """Waits for it and for whatever else has come to us."""
         while True:
@@ -89,13 +97,14 @@ def measure(program: Path, mib: int, folder: Path) -> dict[str, float]:
     """One row of the table."""
     image = folder / "image.crt"
     target = Target(program, mib, folder)
-    frozen, saving, peaks = [], [], []
+    frozen, saving, peaks, forks = [], [], [], []
     for _ in range(ROUNDS):
         image.unlink(missing_ok=True)  # to throw away an old image of 4 GiB takes as long as to write a small one
         target.longest_gap()
         saving.append(timed(lambda: peaks.append(crtool("checkpoint", target.pid, "-f", "-q", "-o", image))))
         target.await_beat()
         frozen.append(target.longest_gap())
+        forks.append(target.fork())
     copies, synced = [], []
     for _ in range(ROUNDS):
         copies.append(timed(lambda: subprocess.run(["cp", str(image), str(folder / "copy")], check=True)))
@@ -115,6 +124,7 @@ def measure(program: Path, mib: int, folder: Path) -> dict[str, float]:
     image.unlink()
     return {
         "frozen": median(frozen),
+        "fork": median(forks),
         "checkpoint": median(saving),
         "restart": median(restarting),
         "cp": median(copies),
@@ -136,14 +146,14 @@ def main() -> None:
         nothing = [sys.executable, "-c", "pass"]
         python = median(timed(lambda: subprocess.run(nothing, check=True)) for _ in range(ROUNDS))
         print(f"python3 -c pass: {python * 1000:.0f} ms")
-        print("  MiB  frozen ms  checkpoint s  /cp  /cp+sync  /python  restart s  /cp  /python    image MiB  peak")
+        print("  MiB  frozen ms  fork ms  checkpoint  /cp  /cp+sync  /python  restart  /cp  /python  image MiB  peak")
         for mib in sizes:
             row = measure(program, mib, folder)
             print(
-                f"{mib:5}  {row['frozen'] * 1000:9.1f}  {row['checkpoint']:12.3f}  "
+                f"{mib:5}  {row['frozen'] * 1000:9.1f}  {row['fork'] * 1000:7.1f}  {row['checkpoint']:10.3f}  "
                 f"{row['checkpoint'] / row['cp']:3.1f}  {row['checkpoint'] / row['cp+sync']:8.2f}  "
-                f"{row['checkpoint'] / python:7.1f}  {row['restart']:9.3f}  {row['restart'] / row['cp']:3.1f}  "
-                f"{row['restart'] / python:7.1f}  {row['image'] / 2**20:11.1f}  {row['peak'] / 1024:8.0f}",
+                f"{row['checkpoint'] / python:7.1f}  {row['restart']:7.3f}  {row['restart'] / row['cp']:3.1f}  "
+                f"{row['restart'] / python:7.1f}  {row['image'] / 2**20:9.1f}  {row['peak'] / 1024:8.0f}",
                 flush=True,
             )
 

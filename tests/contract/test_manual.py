@@ -9,6 +9,7 @@ import sys
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from crtool.cli.group import VERBS, Verb
 from crtool.cli.main import cli
@@ -33,6 +34,16 @@ def options_of(name: str) -> list[click.Option]:
     return [option for option in verb(name).get_params(context_of(name)) if isinstance(option, click.Option)]
 
 
+def help_of(name: str, *, all_of_it: bool = False) -> str:
+    done = CliRunner().invoke(
+        cli,
+        [*name.split(), "--help-all" if all_of_it and verb(name).usual is not None else "--help"],
+        terminal_width=80,
+    )
+    assert 0 == done.exit_code
+    return done.output
+
+
 def test_what_is_generated_is_current():
     done = subprocess.run([sys.executable, ROOT / "scripts" / "generate.py", "--check"], capture_output=True, text=True)
 
@@ -41,7 +52,7 @@ def test_what_is_generated_is_current():
 
 @pytest.mark.parametrize("name", VERBS)
 def test_every_option_is_in_help_and_manual(name):
-    text = verb(name).get_help(context_of(name))
+    text = help_of(name, all_of_it=True)
     manual = (ROOT / "man" / f"crtool-{name}.1").read_text(encoding="utf-8").replace("\\-", "-")
 
     for option in options_of(name):
@@ -50,6 +61,27 @@ def test_every_option_is_in_help_and_manual(name):
         for spelling in option.opts:
             assert re.search(rf"(?<!\S){re.escape(spelling)}(?![\w-])", text), spelling
             assert f"\\fB{spelling}\\fR" in manual
+
+
+@pytest.mark.parametrize("name", ["", *VERBS])
+def test_help_fits_a_screen(name):
+    lines = help_of(name).splitlines()
+
+    assert 24 >= len(lines)
+    assert 80 >= max(map(len, lines))
+    assert name == "" or any(example.command in line for example in verb(name).examples for line in lines)
+
+
+@pytest.mark.parametrize("name", [name for name in VERBS if verb(name).usual is not None])
+def test_help_leaves_out_what_is_rare_and_says_where_it_is(name):
+    known = {spelling for option in options_of(name) for spelling in option.opts}
+    usual = verb(name).usual
+
+    assert usual <= known
+    assert "--help-all" in help_of(name)
+    left_out = {option.opts[-1] for option in options_of(name)} - set(re.findall(r"--[a-z-]+", help_of(name)))
+    assert left_out
+    assert not left_out & usual
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,13 +10,21 @@ from pathlib import Path
 
 import pytest
 
-_PR_SET_CHILD_SUBREAPER = 36
+from ..live.harness import warm
+from ..live.harness.processes import become_subreaper
+
+
+@pytest.fixture(scope="package", autouse=True)
+def no_zygote_stays() -> Iterator[None]:
+    """Tests of other folders wait for all their children."""
+    yield
+    warm.stop()
 
 
 @pytest.fixture(autouse=True)
 def subreaper() -> None:
     """Whoever is orphaned comes to this process, and is waited for here."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    become_subreaper()
 
 
 @pytest.fixture

@@ -156,25 +156,27 @@ def test_a_process_that_is_traced_already(sleeper: subprocess.Popen[bytes], tmp_
 
 
 def test_all_obstacles_at_once(tmp_path: Path) -> None:
-    """A program with two sockets hears of both, and is not touched."""
-    code = "import socket, time; a = socket.socket(); b = socket.socket(); print('ready', flush=True); time.sleep(1000)"
-    out = tmp_path / "out"
-    with open(out, "wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-        )
+    """A program with two pipes to somebody else hears of both, and is not touched."""
+    ends = [os.pipe(), os.pipe()]
+    null = subprocess.DEVNULL
+    theirs = [end for _, end in ends]
+    process = subprocess.Popen(
+        ["sleep", "1000"], stdin=null, stdout=null, stderr=null, pass_fds=theirs, start_new_session=True
+    )
     try:
-        while b"ready" not in out.read_bytes():
+        while Path(f"/proc/{process.pid}/comm").read_text() != "sleep\n":
             pass
         done = crtool("checkpoint", process.pid, "-o", tmp_path / "x")
 
         assert done.returncode == CHECKPOINT_STATUS["obstacle"]
-        assert 2 == done.stderr.count("socket:[")
+        assert 2 == done.stderr.count(f"a pipe whose reading end PID {os.getpid()} ")
         assert runs_on(process)
         assert not (tmp_path / "x").exists()
     finally:
         process.kill()
         process.wait()
+        for fd in sum(ends, ()):
+            os.close(fd)
 
 
 # -- places ------------------------------------------------------------------------------------------------
@@ -330,7 +332,7 @@ def test_a_pid_that_is_taken_is_named_with_its_holder(sleeper: subprocess.Popen[
     path = tmp_path / "x.crt"
     assert crtool("checkpoint", sleeper.pid, "-o", path).returncode == 0
 
-    refused(crtool("restart", path, "--detach"), "environment", str(sleeper.pid), "sleep")
+    refused(crtool("restart", path, "--detach", "--no-pidns"), "environment", f"PID {sleeper.pid} is now sleep")
     assert runs_on(sleeper)
 
 
@@ -338,7 +340,8 @@ def test_a_zombie_that_has_the_pid_is_named_with_its_parent(sleeper: subprocess.
     path = tmp_path / "x.crt"
     assert crtool("checkpoint", sleeper.pid, "--kill", "-o", path).returncode == 0
 
-    refused(crtool("restart", path, "--detach"), "environment", "zombie", str(os.getpid()))
+    words = f"PID {sleeper.pid} is a zombie waiting for its parent {os.getpid()}"
+    refused(crtool("restart", path, "--detach", "--no-pidns"), "environment", words)
 
 
 @pytest.fixture
@@ -403,3 +406,61 @@ def test_a_timeout_lets_the_target_go(sleeper: subprocess.Popen[bytes], tmp_path
     assert done.returncode == 124, done.stderr
     assert runs_on(sleeper)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("owner", "mode", "why"), [(65534, 0o600, "belongs to user 65534"), (0, 0o620, "by others")])
+def test_an_image_that_others_can_write(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path, owner: int, mode: int, why: str
+) -> None:
+    image = tmp_path / "image.crt"
+    crtool("checkpoint", sleeper.pid, "--kill", "-o", image)
+    sleeper.wait()
+    os.chown(image, owner, 0)
+    image.chmod(mode)
+    refused(crtool("restart", "-d", image), "image", why)
+    with image.open("rb") as file:
+        command = [sys.executable, "-m", "crtool", "restart", "-d", "-"]
+        by_descriptor = subprocess.run(command, stdin=file, capture_output=True, text=True)
+    trusted = crtool("restart", "-d", "--trust", image)
+    os.kill(sleeper.pid, signal.SIGKILL)
+    os.waitpid(sleeper.pid, 0)
+
+    assert (CHECKPOINT_STATUS["image"], True) == (by_descriptor.returncode, why in by_descriptor.stderr)
+    assert 0 == trusted.returncode
+
+
+def test_rights_that_the_caller_does_not_have() -> None:
+    code = "import os, sys; from crtool.cli.main import main; os.seteuid(65534); sys.exit(main(['check']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (121, "") == (done.returncode, done.stdout)
+    assert "crtool: crtool runs with rights that its caller does not have\n" in done.stderr
+
+
+def test_standard_output_that_is_full() -> None:
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "crtool", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+
+    expected = "crtool: standard output cannot be written: No space left on device\n  make room there, or redirect it\n"
+    assert (126, expected) == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "said"),
+    [
+        ("", 120, "an empty name: an image needs the name of a file"),
+        ("/dev/null", 120, "/dev/null: is no regular file and will not be replaced"),
+        ("/tmp", 120, "/tmp: is no regular file and will not be replaced"),
+        ("/proc/image.crt", 126, "/proc/image.crt: the image cannot be written: no permission to write there"),
+    ],
+)
+def test_places_where_no_image_can_be(
+    sleeper: subprocess.Popen[bytes], output: str, status: int, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "crtool", "checkpoint", str(sleeper.pid), "-o", output], capture_output=True, text=True
+    )
+
+    assert status == done.returncode
+    assert said in done.stderr

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .harness import processes
+from .harness import processes, warm
 from .harness.modes import MODES
 
 
@@ -16,10 +16,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{mode}: specimens: {summary}")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def subreaper() -> None:
-    """Orphans of the targets come to us, see :mod:`.harness.processes`."""
+@pytest.fixture(scope="package", autouse=True)
+def subreaper() -> Iterator[None]:
+    """Orphans of the targets come to us, see :mod:`.harness.processes`; the zygote is there before any census."""
     processes.become_subreaper()
+    warm.ready()
+    yield
+    warm.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +30,7 @@ def census(subreaper: None) -> Iterator[None]:
     """Fails a test that leaves a process behind, and ends what it left."""
     before = processes.descendants()
     yield
-    left = processes.descendants() - before
+    left = processes.descendants() - before - warm.zygotes()
     if left:
         names = processes.describe(left)
         processes.end(left)

@@ -14,8 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import pytest
+
+from crtool.abi.clone import CLONE_NEWPID
 from crtool.abi.seccomp import SOCK_FILTER, SOCK_FPROG
 from crtool.kernel.eclone import CloneArgs, eclone
+from crtool.kernel.eclone_limits import Caller
 from crtool.kernel.ns_last_pid import is_taken
 from crtool.kernel.syscall import syscall
 
@@ -26,7 +30,12 @@ WALL = 0x40000000
 def in_child(function: Callable[[], Any], bear: Callable[[], int] = os.fork) -> Any:
     """What *function* returns in a child that *bear* makes; its exceptions are raised here. Nothing is left."""
     reader, writer = os.pipe()
-    pid = bear()
+    try:
+        pid = bear()
+    except BaseException:
+        os.close(reader)
+        os.close(writer)
+        raise
     if pid == 0:
         try:
             os.close(reader)
@@ -132,3 +141,21 @@ def drop_capability(*numbers: int) -> None:
         for which in (0, 1):
             data[number // 32 * 3 + which] &= ~(1 << number % 32)
     syscall("capset", ctypes.addressof(header), ctypes.addressof(data))
+
+
+def outermost(test: Any) -> Any:
+    """Marks a test that has to know all levels, which nobody can who is in an inner one."""
+    reason = "how many levels there are cannot be seen here"
+    return pytest.mark.may_skip(pytest.mark.skipif(not Caller.now().levels_are_all, reason=reason)(test))
+
+
+def refused(flags: int, args: Any, size: int | None, pids: Any) -> tuple[int | None, str]:
+    """Errno and words of a call of eclone that must fail."""
+    with pytest.raises(OSError, match="eclone: ") as found:
+        in_child(lambda: None, lambda: eclone(flags, args, size, pids))
+    return found.value.errno, found.value.strerror
+
+
+def nested(function: Callable[[], Any]) -> Any:
+    """What *function* returns as the first process of a new PID namespace."""
+    return in_child(function, lambda: eclone(signal.SIGCHLD | CLONE_NEWPID))

@@ -78,19 +78,24 @@ def test_the_size_of_an_image_is_estimated() -> None:
         try:
             assert process.stdout is not None
             process.stdout.readline()
-            size = check(process.pid).estimated_size
+            report = check(process.pid)
         finally:
             process.kill()
 
+    size = report.estimated_size
     assert size is not None
     assert 32 << 20 <= size < 64 << 20
+    # A fork of 32 MiB takes less than to copy them.
+    assert report.estimated_frozen_seconds is not None
+    assert report.estimated_copy_seconds is not None
+    assert 0 < report.estimated_frozen_seconds < report.estimated_copy_seconds
 
 
 def test_all_obstacles_of_a_tree_at_once_and_nothing_is_touched() -> None:
-    """One process holds a socket, its child another one."""
+    """One process holds a socket to the host of a virtual machine, its child another one."""
     program = (
-        "import os, socket, time; a = socket.socket()\n"
-        "if os.fork() == 0: b = socket.socket()\n"
+        "import os, socket, time; a = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)\n"
+        "if os.fork() == 0: b = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)\n"
         "os.write(1, b'!'); time.sleep(1000)"
     )
     reading, writing = os.pipe()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from .harness import warm
 from .harness.catalogue import NotCompiled, Specimen, catalogue, describe
 from .harness.folder import FolderState
 from .harness.modes import plain
+from .harness.processes import Deadline, descendants, end
 from .harness.run import Broken, Run, Skipped
 
 BEGINNING = "/* specimen: of the harness | group: tree | needs: nothing */\n#include <specimen.h>\nint main(void) {\n"
@@ -55,6 +58,35 @@ def test_notices(tmp_path: Path, body: str, words: str) -> None:
         judge(tmp_path, body)
 
 
+def test_parents_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever order they are given: who sees its child die could say so."""
+    before = descendants()
+    parent = subprocess.Popen(["sh", "-c", "sleep 1000 & wait"])
+    Deadline(30, "the child").wait_until(lambda: len(descendants() - before) == 2)
+    (child,) = descendants() - before - {parent.pid}
+    killed: list[int] = []
+    kill = os.kill
+
+    def note(pid: int, number: int) -> None:
+        killed.append(pid)
+        kill(pid, number)
+
+    monkeypatch.setattr(os, "kill", note)
+    end([child, parent.pid])
+    parent.poll()
+
+    assert [parent.pid, child] == killed
+    assert before == descendants()
+
+
+def test_a_zygote_that_has_died_is_replaced() -> None:
+    end(warm.zygotes())
+    warm.ready()
+    (new,) = warm.zygotes()
+
+    assert new in descendants()
+
+
 def test_skips(tmp_path: Path) -> None:
     with pytest.raises(Skipped, match="no such thing"):
         judge(tmp_path, 'specimen_skip("no such thing");')
@@ -69,7 +101,7 @@ def test_first_line_is_read(tmp_path: Path) -> None:
     source = tmp_path / "x.c"
     source.write_text("/* specimen: one | two | group: files | needs: root, luck */\n")
 
-    assert describe(source) == Specimen("x", "one | two", "files", ("root", "luck"), source)
+    assert describe(source) == Specimen("x", "one | two", "files", ("root", "luck"), "", source)
 
 
 @pytest.mark.parametrize("line", ["", "/* specimen: x | group: nonsense | needs: nothing */", "/* specimen: x */"])

@@ -84,6 +84,7 @@ def test_one_that_rests_until_its_signal_is_delivered_goes_on_then():
         assert take_alarm(puppet, 1), "it goes on"
 
 
+@pytest.mark.may_skip
 def test_one_that_was_ignored_when_it_expired_rests_for_ever():
     pid, records, pending = dumped("signal(SIGALRM, SIG_IGN); set(0, 1000, 3000); usleep(20000);")
     if records[0].value:

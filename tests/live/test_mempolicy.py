@@ -41,6 +41,7 @@ def needs_numa():
             pytest.skip("this kernel has no NUMA policies (CONFIG_NUMA)")
 
 
+@pytest.mark.may_skip
 def test_policies_of_two_threads_come_back():
     needs_numa()
     with program(SOURCE) as target:

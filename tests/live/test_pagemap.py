@@ -44,3 +44,18 @@ def test_both_ways_find_the_same_pages(own_pagemap: int, shared: bool) -> None:
 
     assert by_page(scanned) == by_page(read)
     assert [(address - start) // mmap.PAGESIZE for address in by_page(read)] == [0, 1, 2, 7, 40, 63]
+
+
+def test_many_regions_come_once_and_in_order(own_pagemap: int) -> None:
+    """More than the 512 that the kernel collects before it hands them out."""
+    count = 1500
+    with mmap.mmap(-1, 2 * count * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as area:
+        area.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(count):
+            area[2 * page * mmap.PAGESIZE] = 1
+        view = memoryview(area)
+        start = memory_address(view)
+        regions = pagemap.scan(own_pagemap, start, start + len(area))
+        view.release()
+
+    assert [2 * page for page in range(count)] == [(first - start) // mmap.PAGESIZE for first, _, _ in regions]

@@ -14,16 +14,10 @@ from pathlib import Path
 import pytest
 
 from .harness import processes
+from .harness.command import crtool
 from .screen import REPOSITORY
 
 Process = subprocess.Popen[bytes]
-
-
-def crtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "crtool", *arguments],
-        cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
 
 
 @contextmanager

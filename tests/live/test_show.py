@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,54 @@ def test_its_descriptors(pair: tuple[int, ImageSummary, Path]) -> None:
     assert f"{image.parent / 'data'} at 4" == process.descriptors[0].detail
 
 
+_BUSY = """
+import signal, socket, sys, threading
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
+signal.raise_signal(signal.SIGUSR2)
+signal.setitimer(signal.ITIMER_REAL, 5000, 7)
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+accepted = server.accept()[0]
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.1", 0))
+datagrams.sendto(b"hello", datagrams.getsockname())
+print(server.fileno(), server.getsockname()[1], client.fileno(), client.getsockname()[1],
+      datagrams.fileno(), datagrams.getsockname()[1], flush=True)
+signal.pause()
+"""
+
+
+def test_signals_timers_and_sockets(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BUSY], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        start_new_session=True, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        server, port, client, client_port, datagrams, datagram_port = map(int, process.stdout.readline().split())
+        crtool.checkpoint(process.pid, tmp_path / "image.crt", stdio="inherit")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    (shown,) = crtool.show(tmp_path / "image.crt").processes
+    signals = {found.name: (found.action, found.blocked, found.pending) for found in shown.signals}
+    sockets = {found.fd: (found.kind, found.local, found.remote, found.detail) for found in shown.sockets}
+    (timer,) = shown.timers
+
+    assert ("caught", (), 0) == signals["SIGUSR1"]
+    assert ("ignored", (), 0) == signals["SIGHUP"]
+    assert ("default", (process.pid,), 1) == signals["SIGUSR2"]
+    assert "SIGTERM" not in signals
+    assert ("ITIMER_REAL", 7_000_000_000, "sends SIGALRM") == (timer.clock, timer.interval, timer.effect)
+    assert 4_900_000_000_000 < timer.left < 5_000_000_000_000
+    assert ("tcp", f"127.0.0.1:{port}", "", "listen") == sockets[server]
+    assert ("tcp", f"127.0.0.1:{client_port}", f"127.0.0.1:{port}", "established") == sockets[client]
+    assert ("udp", f"127.0.0.1:{datagram_port}", "", "1 unread") == sockets[datagrams]
+
+
 def test_an_image_that_comes_through_a_pipe(pair: tuple[int, ImageSummary, Path]) -> None:
     """Command line and environment are in the data, which has not come yet."""
     _, summary, image = pair
@@ -92,6 +141,7 @@ def test_an_image_that_comes_through_a_pipe(pair: tuple[int, ImageSummary, Path]
 
     assert summary.root == streamed.root
     assert () == streamed.processes[0].cmdline
+    assert ((), True) == (summary.warnings, "command lines" in streamed.warnings[0])
     assert summary.processes[0].mappings == streamed.processes[0].mappings
 
 

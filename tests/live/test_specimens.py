@@ -38,7 +38,7 @@ def test_specimen(specimen: Specimen, mode: str, tmp_path: Path) -> None:
     try:
         run = Run(specimen, tmp_path)
         run.await_ready()
-        story = refused if "vfork" in specimen.needs and mode != "plain" else MODES[mode]
+        story = refused if ("vfork" in specimen.needs or specimen.refusal) and mode != "plain" else MODES[mode]
         story(run)
     except Skipped as skipped:
         reason, skip = str(skipped), True

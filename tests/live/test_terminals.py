@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from .harness import processes
+from .harness.command import crtool
 from .screen import REPOSITORY, Screen
 
 KEYS = """
@@ -30,13 +31,6 @@ while (key := os.read(0, 1).decode()) != "q":
 sys.exit(7)
 """
 """Answers every key, says whether it is in the foreground, and ends with 7 at a q."""
-
-
-def crtool(*arguments: str, session: bool = False) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "crtool", *arguments],
-        cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, start_new_session=session,
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -91,8 +85,9 @@ def test_job_goes_on_in_the_terminal_of_the_caller(job: Screen, image: Path) -> 
     assert line_mode(job)
 
 
-def test_stopped_job_stops_crtool_and_goes_on_with_it(job: Screen, image: Path) -> None:
-    job.run(sys.executable, "-m crtool restart", image)
+@pytest.mark.parametrize("option", ["", "--pidns"])
+def test_stopped_job_stops_crtool_and_goes_on_with_it(job: Screen, image: Path, option: str) -> None:
+    job.run(sys.executable, "-m crtool restart", option, image)
     job.type("b")
     job.expect("<b> True True")
     job.type("\x1a")
@@ -136,7 +131,7 @@ def test_session_leader_gets_a_terminal_of_its_own(keys: Path, image: Path) -> N
 
 def test_without_a_terminal(job: Screen, image: Path) -> None:
     """It is said before anything is built."""
-    done = crtool("restart", str(image), session=True)
+    done = crtool("restart", str(image))
     assert done.returncode == 126
     assert "the image wants a terminal in the place of /dev/pts/" in done.stderr
     assert "script(1)" in done.stderr

@@ -6,22 +6,14 @@ whoever comes back needs it.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 
 import psutil
 
+from tests.live.harness.processes import become_subreaper
+
 __all__ = ["become_subreaper", "collect"]
-
-PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-
-
-def become_subreaper() -> None:
-    """Makes this process the parent of all orphans below it (prctl(2))."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def collect(seconds: float, *, kill: bool = False) -> None:

@@ -106,6 +106,7 @@ static inline struct peer *peer_start_sharing(void (*run)(struct peer *), unsign
     }
     peer->pid = pid;
     peer_wait(peer);
+    peer->pid = pid; /* the child has written what it is called in its own PID namespace */
     return peer;
 }
 

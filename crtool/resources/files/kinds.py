@@ -9,18 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crtool.errors import Obstacle
+from crtool.puppet.puppet import Puppet
 from crtool.record import dataclass
-from crtool.resources.files import epoll, eventfd, pipes, regular, terminals
-from crtool.resources.files.epoll import EpollRecord
-from crtool.resources.files.eventfd import EventfdRecord
+from crtool.resources.files import anonymous, inherited, pipes, refused, regular, terminals
+from crtool.resources.files.anonymous import AnonymousRecord, Around
+from crtool.resources.files.inherited import InheritedRecord
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.pty import HungUpRecord, TerminalEndRecord
 from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.sockets import kinds as socket_kinds
+from crtool.resources.files.sockets import tcp, unix
+from crtool.resources.files.sockets.datagram import InetRecord
+from crtool.resources.files.sockets.guard import Guard
+from crtool.resources.files.sockets.identity import is_socket
+from crtool.resources.files.sockets.netlink import NetlinkRecord
+from crtool.resources.files.sockets.packet import PacketRecord
+from crtool.resources.files.sockets.tcp import TcpRecord
+from crtool.resources.files.sockets.unix import UnixRecord
 
-__all__ = ["DescriptionRecord", "Made", "Shared", "dump", "obstacle", "restore"]
+__all__ = ["DescriptionRecord", "Made", "Shared", "dump", "obstacle", "only_in_tables", "restore"]
 
-DescriptionRecord = RegularRecord | PipeEndRecord | EventfdRecord | EpollRecord | TerminalEndRecord | HungUpRecord
+DescriptionRecord = (
+    RegularRecord
+    | PipeEndRecord
+    | TerminalEndRecord
+    | HungUpRecord
+    | InheritedRecord
+    | InetRecord
+    | NetlinkRecord
+    | PacketRecord
+    | TcpRecord
+    | AnonymousRecord
+    | UnixRecord
+)
 
 
 @dataclass(frozen=True)
@@ -30,44 +52,73 @@ class Shared:
     inode: Callable[[OpenFile], int]
     pipe: Callable[[OpenFile], int]
     terminal: Callable[[OpenFile], TerminalEndRecord | HungUpRecord]  # its record
+    puppet: Callable[[OpenFile], Puppet | None]  # the task whose descriptor it is, None if it cannot be reached by it
+    tcp: Callable[[OpenFile], TcpRecord]  # its record, to be made whole when all are there
+    unix: Callable[[OpenFile], UnixRecord]  # its record, without what is in flight
+    guard: Guard  # puts back what is changed for a look
+    lost: Callable[[OpenFile, str], None]  # to be told what of a file does not come back
 
 
 @dataclass(frozen=True)
 class Made:
     """What a restore asks about things that several open files share, and that have been made before them."""
 
-    path: Callable[[int], bytes]  # of an inode, to be opened
+    path: Callable[[int, int], bytes]  # of an inode, to be opened with these flags
     shown: Callable[[int], str]  # its name, for the user
     ring: Callable[[int], tuple[int, ...]]  # of a pipe: descriptors of its ends
     terminal: Callable[[TerminalEndRecord | HungUpRecord], int]  # an end of one, opened
+    tcp: Callable[[TcpRecord], int]  # a socket, made
+    unix: Callable[[UnixRecord], int]  # a socket, made
+    warn: Callable[[str], None]  # to be told what is not as it was
 
 
 def obstacle(file: OpenFile) -> Obstacle | None:
     """Why *file* cannot be saved, if so."""
     where = f"fd {file.fd}"
+    if (kind := anonymous.kind_of(file)) is not None:
+        return kind.obstacle(file, where)
+    if refused.recognise(file):
+        return refused.obstacle(file, where)
     if regular.recognise(file):
         return regular.obstacle(file, where)
-    if epoll.recognise(file):
-        return epoll.obstacle(file, where)
     if terminals.recognise(file):
         return terminals.obstacle(file, where)
-    if pipes.recognise(file) or eventfd.recognise(file):
+    if tcp.recognise(file):
+        return tcp.obstacle(file, where)
+    if unix.recognise(file):
+        return unix.obstacle(file, where)
+    if is_socket(file):
+        return socket_kinds.obstacle(file, where)
+    if pipes.recognise(file):
         return None
-    return Obstacle(file.pid, where, f"{file.shown} cannot be saved", "close it first")
+    return refused.obstacle(file, where)
+
+
+def only_in_tables(file: OpenFile) -> str | None:
+    """Why *file* cannot be saved while it is in flight within a socket and nobody has a descriptor for it, if so."""
+    if tcp.recognise(file):
+        return "a TCP socket in flight within a unix socket cannot be saved"
+    if terminals.recognise(file):
+        return "a terminal in flight within a unix socket cannot be saved"
+    return None
 
 
 def dump(file: OpenFile, shared: Shared) -> DescriptionRecord:
     """The record of *file*, for which :func:`obstacle` has found none."""
+    if (kind := anonymous.kind_of(file)) is not None:
+        return anonymous.dump(file, kind, Around(shared.inode, shared.lost))
     if regular.recognise(file):
         return regular.dump(file, shared.inode(file))
     if pipes.recognise(file):
         return pipes.dump_end(file, shared.pipe(file))
-    if eventfd.recognise(file):
-        return eventfd.dump(file)
-    if epoll.recognise(file):
-        return epoll.dump(file)
     if terminals.recognise(file):
         return shared.terminal(file)
+    if tcp.recognise(file):
+        return shared.tcp(file)
+    if unix.recognise(file):
+        return shared.unix(file)
+    if is_socket(file):
+        return socket_kinds.dump(file, shared.puppet, shared.guard, shared.lost)
     raise ValueError(file.link)
 
 
@@ -75,12 +126,17 @@ def restore(record: DescriptionRecord, made: Made) -> int:
     """A new descriptor, in this process, like the recorded one."""
     match record:
         case RegularRecord():
-            return regular.restore(record, made.path(record.inode), made.shown(record.inode))
+            return regular.restore(record, made.path(record.inode, record.flags), made.shown(record.inode), made.warn)
         case PipeEndRecord():
             return pipes.open_end(record, made.ring(record.pipe))
-        case EventfdRecord():
-            return eventfd.restore(record)
-        case EpollRecord():
-            return epoll.restore(record)
         case TerminalEndRecord() | HungUpRecord():
             return made.terminal(record)
+        case InheritedRecord():
+            return inherited.restore(record)
+        case TcpRecord():
+            return made.tcp(record)
+        case UnixRecord():
+            return made.unix(record)
+        case InetRecord() | NetlinkRecord() | PacketRecord():
+            return socket_kinds.restore(record, made.warn)
+    return anonymous.restore(record)

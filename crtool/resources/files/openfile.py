@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import field
+from functools import cached_property
 
+from crtool.kernel import sockets
 from crtool.kernel.process import pidfd_getfd
 from crtool.procfs import fdinfo as fdinfo_parser
 from crtool.record import dataclass
@@ -34,6 +36,13 @@ class OpenFile:
     def position(self) -> int:
         """The file offset."""
         return self.info.pos
+
+    @cached_property
+    def socket(self) -> tuple[int, int, int]:
+        """Family, type and protocol of a socket; (−1, −1, −1) of anything else. Asked once: each kind wants to know."""
+        if not self.link.startswith(b"socket:[") or self.flags & os.O_PATH:
+            return -1, -1, -1
+        return sockets.facts(self.local)
 
     @property
     def shown(self) -> str:

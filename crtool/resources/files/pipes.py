@@ -86,13 +86,14 @@ def _unread(reader: int, size: int, *, packets: bool) -> tuple[bytes, ...]:
     return tuple(pieces) if packets else (b"".join(pieces),) if pieces else ()
 
 
-def make(record: PipeRecord, path: bytes) -> tuple[int, ...]:
-    """The ring, filled: descriptors that keep it open until its ends are. *path*: of the FIFO, empty for a pipe."""
+def make(record: PipeRecord, path: bytes, shown: str) -> tuple[int, ...]:
+    """The ring, filled: descriptors that keep it open until its ends are. *path*: of the FIFO, empty for a pipe, and
+    how a user knows it.
+    """
     if path:
         try:
             ends: tuple[int, ...] = (os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC),)
         except OSError as error:
-            shown = path.decode(errors="replace")
             raise EnvironmentDiffers(f"the FIFO {shown} cannot be opened: {error.strerror}", "put it back") from None
     else:
         ends = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

@@ -3,7 +3,8 @@
 The kernel keeps no list of who has an end of a pipe open; /proc/PID/fd of every process is one. It is only looked
 through for pipes of which the tree has one kind of end alone: all others are whole without anybody else.
 
-Such a pipe is refused: the other end would not be there at a restart. If nobody at all has the other end, the
+Such a pipe is refused: the other end would not be there at a restart. A standard stream may be replaced, if the user
+says so (``files/inherited.py``). If nobody at all has the other end, the
 pipe comes back as it is, half open.
 
 Not handled: a writer outside of a pipe that has writers in the tree too (its reader would not notice).
@@ -22,6 +23,8 @@ from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
 __all__ = ["PipeEnds"]
+
+STREAMS = range(3)  # standard input, output and error
 
 _Key = tuple[int, int]  # st_dev, st_ino
 
@@ -56,26 +59,46 @@ class PipeEnds:
         fifo = "" if file.link.startswith(b"pipe:[") else file.shown
         self._places.setdefault(key, []).append(_Place(file.pid, file.fd, fifo))
 
-    def obstacles(self, tree: Collection[int], name_of: Callable[[int], str]) -> Iterator[Obstacle]:
-        """One for each descriptor of the tree whose pipe has its other end outside *tree*."""
-        halves = {key: kinds for key, kinds in self._kinds.items() if len(kinds) == 1}
-        if not halves:
-            return
-        holders: dict[_Key, int] = {}
-        for pid in _others(tree):
-            for key, kinds in _ends_of(pid, halves):
-                if kinds - halves[key]:
-                    holders.setdefault(key, pid)
-        for key, pid in holders.items():
-            other = "reading" if "writing" in halves[key] else "writing"
+    def inherited(self, tree: Collection[int]) -> dict[tuple[int, int], int]:
+        """Of the pipes whose other end lies outside *tree*, those that are a standard stream of somebody in it: its
+        number, by device and inode.
+        """
+        found = {}
+        for key in self._outside(tree):
+            streams = [place.fd for place in self._places[key] if place.fd < len(STREAMS)]
+            if streams:
+                found[key] = min(streams)
+        return found
+
+    def obstacles(
+        self, tree: Collection[int], name_of: Callable[[int], str], allowed: Collection[tuple[int, int]] = ()
+    ) -> Iterator[Obstacle]:
+        """One for each descriptor of the tree whose pipe has its other end outside *tree* and is not *allowed*."""
+        for key, pid in self._outside(tree).items():
+            if key in allowed:
+                continue
+            other = "reading" if "writing" in self._kinds[key] else "writing"
             for place in self._places[key]:
                 what = f"the FIFO {place.fifo}, whose" if place.fifo else "a pipe whose"
+                remedy = "checkpoint a parent of both, or redirect it to a file"
+                if place.fd < len(STREAMS):
+                    remedy += ", or let --stdio inherit replace it by that of the restart"
                 yield Obstacle(
                     place.pid,
                     f"fd {place.fd}",
                     f"{what} {other} end PID {pid} ({name_of(pid)}) holds, which is not in the tree",
-                    "checkpoint a parent of both, or redirect it to a file",
+                    remedy,
                 )
+
+    def _outside(self, tree: Collection[int]) -> dict[_Key, int]:
+        """The pipes whose other end is held outside *tree*, and by whom."""
+        halves = {key: kinds for key, kinds in self._kinds.items() if len(kinds) == 1}
+        holders: dict[_Key, int] = {}
+        for pid in _others(tree) if halves else ():
+            for key, kinds in _ends_of(pid, halves):
+                if kinds - halves[key]:
+                    holders.setdefault(key, pid)
+        return holders
 
 
 def _others(tree: Collection[int]) -> Iterator[int]:

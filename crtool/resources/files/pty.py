@@ -19,6 +19,7 @@ status in packet mode that nobody has read.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -27,7 +28,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from crtool.abi import termios as abi
-from crtool.errors import EnvironmentDiffers, Obstacle
+from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError
 from crtool.kernel import terminal
 from crtool.kernel.process import pidfd_getfd, pidfd_open
 from crtool.record import dataclass
@@ -122,7 +123,13 @@ def dump(file: OpenFile) -> tuple[PtyRecord, int]:
     master = file.local
     locked = terminal.word(master, abi.TIOCGPTLCK) != 0
     number = terminal.number(master)
-    slave = -1 if locked else terminal.open_peer(master, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        slave = -1 if locked else terminal.open_peer(master, os.O_RDWR | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        why = "the master of a terminal that nobody without privilege may open (TIOCEXCL)"
+        raise ObstacleError([Obstacle(file.pid, f"fd {file.fd}", why, "run crtool as root")]) from None
     node = os.fstat(slave) if slave >= 0 else None
     record = PtyRecord(
         device=terminal.device(master),

@@ -7,14 +7,17 @@ We read /proc/PID/fdinfo (flags, pos); what it refers to is a record of its own 
 We rebuild it by open(2) of the path, or of what was made for a deleted file, with the same flags, and lseek(2).
 Flags that act once (O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY) are not kept by the kernel either.
 
-Refused: devices that hold state. Lost: leases and read-ahead hints.
+Refused: devices that hold state. Lost: read-ahead hints (posix_fadvise(2)), which the kernel does not tell.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from collections.abc import Callable
 
+from crtool.abi.fcntl import F_GET_RW_HINT, F_SET_RW_HINT
 from crtool.errors import EnvironmentDiffers, Obstacle
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
@@ -24,7 +27,8 @@ __all__ = ["RegularRecord", "dump", "obstacle", "recognise", "restore"]
 # Character devices that any open gives the same: major 1 (Documentation/admin-guide/devices.txt).
 _STATELESS = {(1, 3): "null", (1, 5): "zero", (1, 7): "full", (1, 8): "random", (1, 9): "urandom"}
 _O_TMPFILE = 0o20000000
-_UNREAL = (b"/proc/", b"/sys/", b"/dev/mqueue/")
+# What is read there is gone, or what is open there holds on to something.
+_UNREAL = (b"/proc/kmsg", b"/sys/kernel/tracing/", b"/sys/kernel/debug/", b"/sys/fs/bpf/")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class RegularRecord:
     inode: int  # index into the image's inodes
     flags: int  # O_* as fcntl(F_GETFL) gives them
     position: int  # offset in bytes
+    write_hint: int  # RWH_WRITE_LIFE_* of the inode (F_SET_RW_HINT), 0 if it was not set
 
 
 def recognise(file: OpenFile) -> bool:
@@ -49,16 +54,23 @@ def recognise(file: OpenFile) -> bool:
 def obstacle(file: OpenFile, where: str) -> Obstacle | None:
     """Why *file*, which this module recognises, cannot be saved all the same."""
     if file.link.startswith(_UNREAL) and stat.S_ISREG(file.stat.st_mode):
-        return Obstacle(file.pid, where, f"{file.shown} is no file but a view of the kernel", "close it first")
+        cause = f"{file.shown} is no file but a queue or an object of the kernel"
+        return Obstacle(file.pid, where, cause, "close it first")
     return None
 
 
 def dump(file: OpenFile, inode: int) -> RegularRecord:
     """The record of *file*; *inode* is what it refers to."""
-    return RegularRecord(inode, file.flags, file.position)
+    return RegularRecord(inode, file.flags, file.position, _write_hint(file))
 
 
-def restore(record: RegularRecord, path: bytes, shown: str) -> int:
+def _write_hint(file: OpenFile) -> int:
+    if file.flags & os.O_PATH or not stat.S_ISREG(file.stat.st_mode):
+        return 0
+    return int.from_bytes(fcntl.fcntl(file.local, F_GET_RW_HINT, bytes(8)), "little")
+
+
+def restore(record: RegularRecord, path: bytes, shown: str, warn: Callable[[str], None]) -> int:
     """Opens *path* as it was open; *shown* is its name for the user."""
     flags = record.flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC)
     if not flags & os.O_PATH:
@@ -73,4 +85,9 @@ def restore(record: RegularRecord, path: bytes, shown: str) -> int:
         ) from None
     if record.position and not flags & os.O_PATH:
         os.lseek(fd, record.position, os.SEEK_SET)
+    if record.write_hint:
+        try:
+            fcntl.fcntl(fd, F_SET_RW_HINT, record.write_hint.to_bytes(8, "little"))
+        except OSError as error:
+            warn(f"{shown}: the hint about writes (F_SET_RW_HINT) is lost: {error.strerror}")
     return fd

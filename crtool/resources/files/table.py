@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 from crtool.puppet.batch import Batch
 from crtool.record import dataclass
+from crtool.resources.files.locks import LockRecord
 
 __all__ = ["DescriptorRecord", "TableRecord", "close_above", "restore"]
 
@@ -40,6 +41,7 @@ class TableRecord:
     """One file table, by ascending numbers."""
 
     descriptors: tuple[DescriptorRecord, ...]
+    locks: tuple[LockRecord, ...]  # of its owner, and those of descriptions that were found here first
 
 
 def restore(batch: Batch, record: TableRecord, number: Callable[[int], int], base: int) -> None:

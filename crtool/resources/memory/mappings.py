@@ -8,23 +8,36 @@ locked (mlockall(MCL_FUTURE)) is shown nowhere: the caller tells, from what happ
 We rebuild them by mmap(2) at the same addresses in an otherwise empty address space, writable at first where pages
 have to be filled in; :func:`finish` then sets protection, advice, names, guards and locks.
 
-Refused: userfaultfd registrations, device memory, secret memory, shadow stacks. Lost: nothing. Soft-dirty bits are not
-state of the program.
+Refused: userfaultfd registrations, device memory, secret memory, shadow stacks. Lost on purpose: what is in mappings
+that a fork empties in the child (MADV_WIPEONFORK). Programs keep there what no two processes may have, like the state
+of a random number generator; a restart may be the second of its image, or the original may go on, so it does what a
+fork does. Soft-dirty bits are not state of the program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from crtool.abi import mman
 from crtool.arch import cpu
 from crtool.errors import Obstacle
-from crtool.procfs.maps import Mapping
+from crtool.procfs.maps import Mapping, parse
 from crtool.puppet.batch import Batch
 from crtool.puppet.space import Extent
 from crtool.record import dataclass
 
-__all__ = ["GuardRecord", "MappingRecord", "dump", "finish", "future_locks", "obstacles", "place"]
+__all__ = [
+    "GuardRecord",
+    "MappingRecord",
+    "dump",
+    "early_obstacles",
+    "finish",
+    "future_locks",
+    "is_emptied",
+    "is_of_file",
+    "obstacles",
+    "place",
+]
 
 _SPECIAL = (b"[vdso]", b"[vvar]", b"[vvar_vclock]", b"[vsyscall]")
 _NO_FILE = -1
@@ -41,7 +54,10 @@ _ADVICE = {
     "mg": mman.MADV_MERGEABLE,
 }
 _REFUSED = {
-    "um": ("is watched by a userfaultfd", "end the userfaultfd user first"),
+    "um": (
+        "is watched by a userfaultfd",
+        "end the userfaultfd user first; after restart --lazy, try again when all memory has come",
+    ),
     "uw": ("is write-protected by a userfaultfd", "end the userfaultfd user first"),
     "ui": ("is watched by a userfaultfd", "end the userfaultfd user first"),
     "pf": ("maps memory of a device", "close the device first"),
@@ -49,6 +65,22 @@ _REFUSED = {
     "mm": ("maps memory of a device", "close the device first"),
     "ss": ("is a shadow stack", "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"),
 }
+# Rings and buffers that belong to something else of the kernel's: their pages alone are of no use.
+_REFUSED_NAMES = {
+    b"/[aio]": (
+        "is an AIO ring (io_setup)",
+        "end asynchronous input and output first; for MySQL: innodb_use_native_aio=0",
+    ),
+    b"anon_inode:[io_uring]": (
+        "is an io_uring",
+        "let the program do without: innodb_use_native_aio=0 for MariaDB, UV_USE_IO_URING=0 for libuv",
+    ),
+    b"anon_inode:[perf_event]": ("is a performance counter (perf_event_open)", "end the measurement first"),
+    b"anon_inode:bpf-map": ("is a BPF map", "unmap it first"),
+    b"/secretmem": ("is secret memory, which nobody may read", "unmap it first"),
+    b"anon_inode:kvm-": ("is of a virtual machine (KVM)", "save it by its own means, and end it"),
+}
+_MAYBE_REFUSED = tuple(_REFUSED_NAMES)
 _PR_SET_VMA, _PR_SET_VMA_ANON_NAME = 0x53564D41, 0
 
 
@@ -90,6 +122,13 @@ def is_special(mapping: Mapping) -> bool:
     return mapping.name in _SPECIAL
 
 
+def is_of_file(mapping: Mapping) -> bool:
+    """Whether *mapping* is of something that has to be opened or made again: a file, or shared memory."""
+    if is_special(mapping):
+        return False
+    return mapping.shared or (mapping.inode != 0 and not mapping.name.startswith(b"/anon_hugepage"))
+
+
 def obstacles(pid: int, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]) -> list[Obstacle]:
     """What among the mappings cannot be saved."""
     found = []
@@ -101,10 +140,23 @@ def obstacles(pid: int, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]
                 where = f"mapping {mapping.start:x}-{mapping.end:x} {mapping.name.decode(errors='replace')}".rstrip()
                 found.append(Obstacle(pid, where, cause, remedy))
                 break
-        if mapping.name.startswith((b"/secretmem", b"secretmem:")) or mapping.name == b"/secretmem":
-            cause = "is secret memory, which nobody may read"
-            found.append(Obstacle(pid, f"mapping {mapping.start:x}", cause, "unmap it first"))
+        found.extend(_named_obstacles(pid, mapping))
     return found
+
+
+def _named_obstacles(pid: int, mapping: Mapping) -> Iterator[Obstacle]:
+    if not mapping.name.startswith(_MAYBE_REFUSED):
+        return
+    for name, (cause, remedy) in _REFUSED_NAMES.items():
+        if mapping.name.startswith(name) and (mapping.deleted or not name.startswith(b"/")):
+            yield Obstacle(pid, f"mapping {mapping.start:x}", cause, remedy)
+
+
+def early_obstacles(pid: int, maps: bytes) -> list[Obstacle]:
+    """What can be told of /proc/PID/maps at a glance, which the many mappings of a big program do not slow down."""
+    if not any(name in maps for name in _REFUSED_NAMES):
+        return []
+    return [obstacle for mapping in parse(maps) for obstacle in _named_obstacles(pid, mapping)]
 
 
 def _map_flags(mapping: Mapping, vmflags: frozenset[str], page_size: int) -> int:
@@ -184,12 +236,24 @@ def place(batch: Batch, record: MappingRecord, fd: int, *, writable: bool) -> No
     if fd < 0:
         flags |= mman.MAP_ANONYMOUS
     batch.call("mmap", record.start, record.size, protection, flags, fd, record.offset, label=f"{record.start:x}")
+    if mman.MADV_HUGEPAGE in record.advice:
+        # Before it is filled, so that it is filled with huge pages: all at once, and as it was.
+        batch.call("madvise", record.start, record.size, mman.MADV_HUGEPAGE, label=f"{record.start:x}")
+
+
+def is_emptied(flags: frozenset[str]) -> bool:
+    """Whether a fork, and a restart, leaves the child nothing of what is in a mapping with these VmFlags."""
+    return "wf" in flags
 
 
 def finish(batch: Batch, record: MappingRecord, guards: Sequence[GuardRecord], *, writable: bool) -> None:
     """Adds the calls that make the mapping, now filled, what it was. *guards*: those that lie in it."""
     start, size = record.start, record.size
     label = f"{start:x}"
+    if mman.MADV_WIPEONFORK in record.advice:
+        # An image may have its pages all the same: one that was made by somebody else, or before this was so.
+        batch.call("madvise", start, size, mman.MADV_DONTNEED, label=label)
+        guards = ()  # a fork takes away these too (dup_mmap() in the kernel's mm/mmap.c copies no page table)
     for guard in guards:
         batch.call("madvise", guard.start, guard.end - guard.start, mman.MADV_GUARD_INSTALL, label=label)
     for advice in record.advice:

@@ -3,13 +3,15 @@
 The kernel keeps, for each mapping, the pages that were touched. Pages of a file need not be saved,
 but pages that a private mapping has copied on a write do.
 
-We ask PAGEMAP_SCAN which pages are present or swapped out and not a file's, and copy them by process_vm_readv(2), or
-where the program itself may not read, through /proc/PID/mem.
+We ask PAGEMAP_SCAN which pages are present or swapped out and not a file's, and copy them through /proc/PID/mem, which
+also reaches what the program itself may not read. Not by process_vm_readv(2): that pins pages, and to be pinned a page
+that has been shared since a fork is copied first (gup_must_unshare(), a7f226604170 in v5.19).
 
 We rebuild them by preadv(2) from the image, made by the puppet itself: pages of one address space lie in the image in
 the order of their addresses. From a pipe, crtool reads and writes them into the puppet.
 
-Untouched pages and the kernel's zero page are not stored. Nothing is lost.
+Untouched pages and the kernel's zero page are not stored; zeros.py leaves out more. Nothing is lost but what is left
+out on purpose: pages of mappings that a fork empties (MADV_WIPEONFORK), and those that somebody wants to be left out.
 """
 
 from __future__ import annotations
@@ -17,17 +19,31 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from crtool.abi import mman
 from crtool.errors import TargetDied
-from crtool.kernel import pagemap, process
+from crtool.kernel import pagemap
 from crtool.puppet.batch import Batch, Call
 from crtool.record import dataclass
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
 
-__all__ = ["ExtentRecord", "PageSink", "copy", "fill", "present", "saved", "total"]
+__all__ = [
+    "ExtentRecord",
+    "PageSink",
+    "Piece",
+    "SharedRecord",
+    "Stretch",
+    "after",
+    "copy",
+    "fill",
+    "pieces",
+    "present",
+    "saved",
+    "total",
+    "without",
+]
 
 _IOV_MAX = 1024
 _MAX_READ = 1 << 30  # bytes of one preadv; the kernel's limit is 2 GiB less a page
@@ -41,6 +57,34 @@ class ExtentRecord:
     length: int  # bytes
 
 
+@dataclass(frozen=True)
+class SharedRecord:
+    """Pages that follow each other, and whose bytes the image has already, as pages of another address space."""
+
+    start: int  # address, the same there
+    length: int  # bytes
+    data: int  # offset in the data area
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Memory that is to be filled from one place in the image."""
+
+    start: int  # address
+    length: int  # bytes
+    offset: int  # in the file
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What has to be known of a mapping to find its pages; MappingRecord tells more."""
+
+    start: int
+    end: int
+    shared: bool
+    inode: int  # negative if there is no file behind it
+
+
 class PageSink(Protocol):
     """Where pages go: the image being written."""
 
@@ -49,9 +93,12 @@ class PageSink(Protocol):
 
 
 def saved(
-    pid: int, mappings: Sequence[MappingRecord]
+    pid: int, mappings: Sequence[MappingRecord | Stretch], left_out: Collection[int] = ()
 ) -> tuple[tuple[ExtentRecord, ...], tuple[GuardRecord, ...], int]:
-    """The extents of *mappings* that have to be saved, the guard regions, and the bytes present but skipped."""
+    """The extents of *mappings* that have to be saved, the guard regions, and the bytes present but skipped.
+
+    *left_out*: where those mappings start of which no page is saved.
+    """
     extents: list[list[int]] = []
     guards: list[GuardRecord] = []
     skipped = 0
@@ -69,7 +116,7 @@ def saved(
                         current = next(inside)
                     stop = min(end, current.end)
                     private_file = current.inode >= 0 and kind & mman.PAGE_IS_FILE
-                    if kind & mman.PAGE_IS_PFNZERO or private_file:
+                    if kind & mman.PAGE_IS_PFNZERO or private_file or current.start in left_out:
                         skipped += stop - start
                     elif extents and extents[-1][1] == start:
                         extents[-1][1] = stop
@@ -91,7 +138,7 @@ def present(pid: int, start: int, end: int) -> int:
     return sum(last - first for first, last, kind in regions if kind & mman.PAGE_IS_PRESENT)
 
 
-def _runs(mappings: Sequence[MappingRecord]) -> Iterator[tuple[int, int]]:
+def _runs(mappings: Sequence[MappingRecord | Stretch]) -> Iterator[tuple[int, int]]:
     """Index ranges of private mappings that follow each other without a gap: one scan serves them all."""
     first = 0
     while first < len(mappings):
@@ -107,6 +154,8 @@ def _runs(mappings: Sequence[MappingRecord]) -> Iterator[tuple[int, int]]:
 
 def copy(pid: int, memory: int, extents: Sequence[ExtentRecord], sink: PageSink) -> None:
     """Copies the pages of *extents* to *sink*. *memory*: a descriptor of /proc/PID/mem."""
+    if not extents:
+        return
     view = sink.buffer()
     used = 0
     pending: list[tuple[int, int]] = []
@@ -126,11 +175,6 @@ def copy(pid: int, memory: int, extents: Sequence[ExtentRecord], sink: PageSink)
 
 
 def _read(pid: int, memory: int, ranges: list[tuple[int, int]], view: memoryview) -> None:
-    want = sum(length for _, length in ranges)
-    got = process.read_memory_into(pid, ranges, view[:want])
-    if got == want:
-        return
-    # Some page may not be read by the program itself (PROT_NONE with content): /proc/PID/mem can.
     position = 0
     for start, length in ranges:
         part = view[position : position + length]
@@ -147,31 +191,73 @@ def _read(pid: int, memory: int, ranges: list[tuple[int, int]], view: memoryview
         position += length
 
 
-def fill(batch: Batch, image: int, offset: int, extents: Sequence[ExtentRecord]) -> list[tuple[Call, int]]:
-    """Adds the reads that fill *extents* from byte *offset* of the image, open as *image* in the puppet.
+def fill(batch: Batch, image: int, pieces: Sequence[Piece]) -> list[tuple[Call, int]]:
+    """Adds the reads that fill *pieces* from the image, open as *image* in the puppet.
 
     Returns each call with the bytes that it has to bring: a file that got shorter gives fewer.
     """
     reads: list[tuple[Call, int]] = []
     vector: list[tuple[int, int]] = []
-    size = 0
-    for extent in extents:
-        start, left = extent.start, extent.length
+    offset = size = 0
+
+    def push() -> None:
+        nonlocal size
+        if vector:
+            reads.append((_read_vector(batch, image, offset, vector), size))
+            vector.clear()
+            size = 0
+
+    for piece in pieces:
+        start, left, at = piece.start, piece.length, piece.offset
         while left:
+            if size == _MAX_READ or len(vector) == _IOV_MAX or at != offset + size:
+                push()
+                offset = at
             part = min(left, _MAX_READ - size)
             vector.append((start, part))
-            start, left, size = start + part, left - part, size + part
-            if size == _MAX_READ or len(vector) == _IOV_MAX:
-                reads.append((_read_vector(batch, image, offset, vector), size))
-                offset, vector, size = offset + size, [], 0
-    if vector:
-        reads.append((_read_vector(batch, image, offset, vector), size))
+            start, left, at, size = start + part, left - part, at + part, size + part
+    push()
     return reads
+
+
+def pieces(extents: Sequence[ExtentRecord], offset: int) -> list[Piece]:
+    """Where *extents*, which lie one after the other from *offset* of the image on, have to be read from."""
+    found = []
+    for extent in extents:
+        found.append(Piece(extent.start, extent.length, offset))
+        offset += extent.length
+    return found
 
 
 def _read_vector(batch: Batch, image: int, offset: int, vector: list[tuple[int, int]]) -> Call:
     packed = b"".join(struct.pack("<QQ", *part) for part in vector)
     return batch.call("preadv", image, packed, len(vector), offset, 0, label=f"{vector[0][0]:x}")
+
+
+def after(extents: Sequence[ExtentRecord], nbytes: int) -> list[ExtentRecord]:
+    """*extents* without their first *nbytes*."""
+    rest = []
+    for extent in extents:
+        cut = min(nbytes, extent.length)
+        nbytes -= cut
+        if cut < extent.length:
+            rest.append(ExtentRecord(extent.start + cut, extent.length - cut))
+    return rest
+
+
+def without(extents: Sequence[ExtentRecord], holes: Sequence[tuple[int, int]]) -> Iterator[ExtentRecord]:
+    """*extents* without *holes* (start, end); both in order, and no hole reaches out of an extent."""
+    rest = iter(holes)
+    hole = next(rest, None)
+    for extent in extents:
+        start, end = extent.start, extent.start + extent.length
+        while hole is not None and hole[0] < end:
+            if hole[0] > start:
+                yield ExtentRecord(start, hole[0] - start)
+            start = hole[1]
+            hole = next(rest, None)
+        if start < end:
+            yield ExtentRecord(start, end - start)
 
 
 def total(extents: Sequence[ExtentRecord]) -> int:

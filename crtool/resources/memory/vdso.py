@@ -9,13 +9,19 @@ We rebuild them by moving those of the newborn, all with the same distances, wit
 another build, the old one comes back as plain memory, and each of its functions is overwritten with a jump to the
 function of the same name in the new one, which stays where no mapping of the program is.
 
-Refused: a vDSO whose functions cannot be found by name in the new one.
+A thread may be in the middle of such a function, or a handler of a signal may return into one. It goes on in the old
+code, and in place of the old data finds zeros: an even sequence number, other than the one it has seen, so that it
+begins again, and then no clock that can be read without the kernel (VDSO_CLOCKMODE_NONE), so that it makes the system
+call (lib/vdso/gettimeofday.c).
+
+Refused: a vDSO whose functions cannot be found by name in the new one; a thread within time(), which asks no sequence
+number.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from crtool.abi import mman
 from crtool.errors import EnvironmentDiffers, ImageError
@@ -23,8 +29,10 @@ from crtool.procfs.maps import Mapping
 from crtool.puppet.batch import Batch
 from crtool.record import dataclass
 
-__all__ = ["SpecialRecord", "VdsoRecord", "dump", "functions", "jumps", "same", "settle"]
+__all__ = ["SpecialRecord", "VdsoRecord", "dump", "functions", "jumps", "put_zeros", "same", "settle"]
 
+_WITHOUT_SEQUENCE = (b"time", b"__vdso_time")
+_LENGTH_OF_TIME = 48  # bytes of its code, or some more
 _NAMES = (b"[vvar]", b"[vvar_vclock]", b"[vdso]")
 
 
@@ -128,8 +136,20 @@ def _symbol_count(code: bytes, dynamic: dict[int, int], base: int) -> int:
     return int(last) + 1
 
 
-def jumps(record: VdsoRecord, code: bytes, at: int) -> list[tuple[int, bytes]]:
-    """What to write into the old vDSO (address, bytes) so that its functions run those of *code*, mapped at *at*."""
+def put_zeros(batch: Batch, record: VdsoRecord) -> None:
+    """Maps zeros in place of the data of the recorded vDSO, which the program gets back as plain memory."""
+    flags = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_FIXED_NOREPLACE
+    for special in record.mappings:
+        if special.name != b"[vdso]":
+            size = special.end - special.start
+            batch.call("mmap", special.start, size, mman.PROT_READ, flags, -1, 0, label=special.name.decode())
+
+
+def jumps(record: VdsoRecord, code: bytes, at: int, instructions: Collection[int]) -> list[tuple[int, bytes]]:
+    """What to write into the old vDSO (address, bytes) so that its functions run those of *code*, mapped at *at*.
+
+    *instructions*: addresses at which threads go on; the beginning of a function that has one of them in it stays.
+    """
     old = next(special.start for special in record.mappings if special.name == b"[vdso]")
     there = functions(code)
     patches = []
@@ -139,6 +159,14 @@ def jumps(record: VdsoRecord, code: bytes, at: int) -> list[tuple[int, bytes]]:
                 f"this kernel's vDSO has no function {name.decode(errors='replace')}, which the image's has",
                 "restart it under the kernel that it was checkpointed on, or a newer one",
             )
+        start = old + offset
+        if name in _WITHOUT_SEQUENCE and any(start < address < start + _LENGTH_OF_TIME for address in instructions):
+            raise EnvironmentDiffers(
+                "a thread is in the middle of time(), in the vDSO of another kernel",
+                "restart it under the kernel that it was checkpointed on, or take another checkpoint",
+            )
         # movabs $target, %r11; jmp *%r11
-        patches.append((old + offset, b"\x49\xbb" + struct.pack("<Q", at + there[name]) + b"\x41\xff\xe3"))
+        patch = b"\x49\xbb" + struct.pack("<Q", at + there[name]) + b"\x41\xff\xe3"
+        if not any(start < address < start + len(patch) for address in instructions):
+            patches.append((start, patch))
     return patches

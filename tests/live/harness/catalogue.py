@@ -3,6 +3,8 @@
 Every ``NAME.c`` of ``tests/specimens`` begins with one line for the support matrix::
 
     /* specimen: <the situation> | group: <group> | needs: <root, … or nothing> */
+
+What cannot be saved and is refused needs ``refusal as <words of the message>``.
 """
 
 from __future__ import annotations
@@ -20,10 +22,14 @@ __all__ = ["BUILD", "GROUPS", "SPECIMENS", "NotCompiled", "Specimen", "build", "
 SPECIMENS = Path(__file__).resolve().parents[2] / "specimens"
 BUILD = Path(__file__).resolve().parents[2] / ".build"
 """Where the programs go; every test worker may build at any time, see :func:`build`."""
-GROUPS = ("tree", "memory", "cpu", "signals", "time", "limits", "files", "terminals")
+GROUPS = (
+    "tree", "ns", "memory", "cpu", "signals", "time", "limits", "files", "events", "objects", "terminals", "sockets",
+    "tcp",
+)  # fmt: skip
 """In the order of the support matrix."""
 COMPILER = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread")
 LIBRARIES = ("-lrt", "-lm")
+_REFUSAL = "refusal as "
 _FIRST_LINE = re.compile(r"/\* specimen: (?P<situation>.+?) \| group: (?P<group>\w+) \| needs: (?P<needs>.+?) \*/")
 
 
@@ -39,6 +45,7 @@ class Specimen:
     situation: str
     group: str
     needs: tuple[str, ...]  # empty for "nothing"
+    refusal: str  # words of the refusal that is expected; empty: it can be saved
     source: Path
 
 
@@ -49,8 +56,10 @@ def describe(source: Path) -> Specimen:
     match = _FIRST_LINE.fullmatch(line)
     if not match or match["group"] not in GROUPS:
         raise ValueError(f"{source.name}: the first line does not describe the specimen: {line!r}")
-    needs = () if match["needs"] == "nothing" else tuple(need.strip() for need in match["needs"].split(","))
-    return Specimen(source.stem, match["situation"], match["group"], needs, source)
+    needs = [] if match["needs"] == "nothing" else [need.strip() for need in match["needs"].split(",")]
+    refusal = next((need for need in needs if need.startswith(_REFUSAL)), "")
+    others = tuple(need for need in needs if need != refusal)
+    return Specimen(source.stem, match["situation"], match["group"], others, refusal.removeprefix(_REFUSAL), source)
 
 
 def catalogue() -> list[Specimen]:

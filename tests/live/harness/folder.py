@@ -81,6 +81,8 @@ class FolderState:
         elif stat.S_ISLNK(mode):
             os.symlink(entry.content, entry.path)
             return
+        elif stat.S_ISSOCK(mode):
+            os.mknod(entry.path, stat.S_IFSOCK)  # as one is whose socket has gone
         else:
             entry.path.write_bytes(entry.content)
             os.truncate(entry.path, entry.status.st_size)

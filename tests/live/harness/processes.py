@@ -10,13 +10,15 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 __all__ = [
     "Deadline",
+    "all_ended",
     "become_subreaper",
     "descendants",
     "describe",
@@ -103,14 +105,28 @@ def reap_all(pids: Iterable[int], seconds: float = 30) -> None:
 
 
 def end(pids: Iterable[int]) -> None:
-    """Kills and reaps; whoever is already gone does not matter."""
+    """Kills and reaps, parents before their children, who could say otherwise that a child has died.
+
+    Whoever is already gone does not matter.
+    """
     pids = set(pids)
-    for pid in pids:
+    below = [process.pid for process in psutil.Process().children(recursive=True)]  # parents come first
+    for pid in [*(pids - {*below}), *(pid for pid in below if pid in pids)]:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
     reap_all(pids)
+
+
+@contextmanager
+def all_ended() -> Iterator[None]:
+    """At the end of the block, whoever has come to be below this process within it is ended, and nobody else."""
+    before = descendants()
+    try:
+        yield
+    finally:
+        end(descendants() - before)
 
 
 def is_traced(pid: int) -> bool:

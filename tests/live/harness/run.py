@@ -10,20 +10,33 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
+from . import warm
 from .catalogue import Specimen, build
 from .folder import FolderState
 from .processes import Deadline, descendants, end, family, is_traced, reap_all, zombie_status
 
-__all__ = ["Broken", "Run", "Skipped"]
+__all__ = ["Broken", "Run", "Skipped", "User"]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PATIENCE = 30.0
 """Seconds after which a specimen that is not ready, or does not end, is taken for hung."""
 PATIENCE_WITH_CRTOOL = 120.0
 """Seconds for one command of crtool; a loaded machine is slow, a hung restart is hung for ever."""
+
+
+@dataclass(frozen=True)
+class User:
+    """An ordinary user, who needs no entry in /etc/passwd, and a Python that he may execute."""
+
+    id: int
+    python: str
+    environment: dict[str, str]
 
 
 class Broken(Exception):
@@ -37,24 +50,38 @@ class Skipped(Exception):
 class Run:
     """One run; *folder* gets ``work`` (the specimen's own), the images and the logs."""
 
-    def __init__(self, specimen: Specimen, folder: Path) -> None:
+    def __init__(
+        self, specimen: Specimen, folder: Path, user: User | None = None, prefix: Sequence[str] = ()
+    ) -> None:
+        """*user*: who the specimen and crtool run as, if not the caller; the folder has to be his. *prefix*: a command
+        that executes the specimen.
+        """
         self.specimen = specimen
+        self.user = user
         self.folder = folder
         self.work = folder / "work"
         self.work.mkdir()
+        self.identity: dict[str, Any] = {}  # for subprocess
+        if user is not None:
+            os.chown(self.work, user.id, user.id)
+            self.identity = {"user": user.id, "group": user.id, "extra_groups": []}
         self.out = self.work / "out"
+        self.python: Sequence[str] = (sys.executable if user is None else user.python, "-m", "crtool")
+        warm.ready()
         self.before = descendants()
         self.log: list[str] = []  # every command of crtool, and what it printed
         self.expected = b"ready\n"
-        self.waiting: subprocess.Popen[bytes] | None = None  # the crtool that waits for the root
+        self.waiting: warm.Command | subprocess.Popen[bytes] | None = None  # the crtool that waits for the root
         self.images = 0
         program = build(specimen)
         with open(os.devnull, "rb") as nothing:
             out = os.open(self.out, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             self.target = subprocess.Popen(
-                [str(program)], cwd=self.work, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-                stdin=nothing, stdout=out, stderr=out, start_new_session=True,
+                [*prefix, str(program)], cwd=self.work, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+                stdin=nothing, stdout=out, stderr=out, start_new_session=True, **self.identity,
             )  # fmt: skip
+            if user is not None:
+                os.chown(self.out, user.id, user.id)
             os.close(out)
         self.root = self.target.pid
 
@@ -86,16 +113,18 @@ class Run:
             reap_all(members)
         return image
 
-    def restart(self, image: Path) -> None:
-        """Brings the tree back, as a child of a crtool that waits for it; returns when it runs."""
+    def restart(self, image: Path, *options: str, prefix: Sequence[str] = ()) -> None:
+        """Brings the tree back, as a child of a crtool that waits for it; returns when it runs.
+
+        *prefix*: a command that executes crtool.
+
+        With --pidns the root has another PID than before.
+        """
         pidfile = self.folder / "pid"
         pidfile.unlink(missing_ok=True)
         with open(self.folder / "restart.log", "wb") as log:
-            self.waiting = subprocess.Popen(
-                self._command("restart", str(image), "--pidfile", str(pidfile)),
-                cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        waiting = self.waiting
+            waiting = self._start(log, "restart", str(image), "--pidfile", str(pidfile), *options, prefix=prefix)
+        self.waiting = waiting
 
         def decided() -> bool:
             return pidfile.exists() or waiting.poll() is not None
@@ -103,7 +132,9 @@ class Run:
         self._within(PATIENCE_WITH_CRTOOL, "the restart", decided)
         if not pidfile.exists():
             raise self.broken(f"crtool restart ended with {waiting.returncode}")
-        if pidfile.read_text() != f"{self.root}\n":
+        if "--pidns" in options or self.user is not None:
+            self.root = int(pidfile.read_text())
+        elif pidfile.read_text() != f"{self.root}\n":
             raise self.broken(f"--pidfile says {pidfile.read_text()!r}, the PID was {self.root}")
         # The file is promised for when everything runs, but nothing here depends on that very instant.
         self._within(PATIENCE, "the root to be let go", lambda: waiting.poll() is not None or not is_traced(self.root))
@@ -137,16 +168,21 @@ class Run:
 
     def attempt(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Runs one verb of crtool, which may fail."""
-        try:
-            done = subprocess.run(
-                self._command(*arguments), cwd=REPOSITORY, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE_WITH_CRTOOL, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired as expired:
-            self._note(arguments, "no end", expired.stdout or b"")
-            raise self.broken(f"crtool {arguments[0]} hangs") from None
-        self._note(arguments, f"status {done.returncode}", done.stdout)
-        return done
+        with tempfile.TemporaryFile() as said:
+            command = self._start(said, *arguments)
+            try:
+                status = command.wait(PATIENCE_WITH_CRTOOL)
+            except subprocess.TimeoutExpired:
+                command.kill()
+                command.wait()
+                status = None
+            said.seek(0)
+            text = said.read()
+        if status is None:
+            self._note(arguments, "no end", text)
+            raise self.broken(f"crtool {arguments[0]} hangs")
+        self._note(arguments, f"status {status}", text)
+        return subprocess.CompletedProcess(arguments, status, text, b"")
 
     def end(self) -> None:
         """Ends whatever is left of the run."""
@@ -179,7 +215,7 @@ class Run:
             found.add(pid)
         return found
 
-    def _wait_for(self, process: subprocess.Popen[bytes]) -> int:
+    def _wait_for(self, process: warm.Command | subprocess.Popen[bytes]) -> int:
         self._within(PATIENCE, f"the end of PID {process.pid}", lambda: process.poll() is not None)
         assert process.returncode is not None
         return process.returncode
@@ -203,6 +239,15 @@ class Run:
     def _note(self, arguments: Sequence[str], ending: str, text: bytes) -> None:
         self.log.append(f"--- crtool {' '.join(arguments)}: {ending}\n{text.decode(errors='replace')}")
 
-    @staticmethod
-    def _command(*arguments: str) -> list[str]:
-        return [sys.executable, "-m", "crtool", *arguments]
+    def _start(
+        self, output: IO[bytes], *arguments: str, prefix: Sequence[str] = ()
+    ) -> warm.Command | subprocess.Popen[bytes]:
+        """Starts a verb of crtool, by a fork of a warm one if it is the caller's."""
+        environment = {**os.environ, **({} if self.user is None else self.user.environment)}
+        if self.user is None and not prefix:
+            return warm.start(arguments, environment, output.fileno(), output.fileno())
+        return subprocess.Popen(
+            [*prefix, *self.python, *arguments],
+            cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            env=environment, **self.identity,
+        )  # fmt: skip

@@ -15,9 +15,13 @@ from crtool.engine.results import (
     Feature,
     ImageSummary,
     MappingSummary,
+    MemoryDigest,
     ProcessSummary,
     Progress,
     RestartResult,
+    SignalSummary,
+    SocketSummary,
+    TimerSummary,
     VerifyResult,
 )
 from crtool.errors import Obstacle
@@ -34,6 +38,11 @@ CHECKPOINT = CheckpointResult(
     wall_seconds=0.5,
     left="running",
     stages={"freeze": 0.001, "memory": 0.003},
+    pages_scanned=1350,
+    pages_zero=42,
+    pages_shared=17,
+    forked=3,
+    bytes_per_second=2.0 * (1 << 30),
 )
 RESTART = RestartResult(pid=4711, processes=3, wall_seconds=0.012)
 CHECK = CheckReport(features=(Feature("ptrace", True, "may trace", True), Feature("soft-dirty", False, "off", False)))
@@ -55,6 +64,15 @@ ROOT = ProcessSummary(
     memory_bytes=4096,
     descriptors=(DescriptorSummary(0, "pipe", "read end"), DescriptorSummary(11, "file", "/tmp/a\x1b[31m")),
     environment=("HOME=/root", "A=b"),
+    sockets=(
+        SocketSummary(5, "tcp", "10.0.0.1:22", "10.0.0.2:4000", "established"),
+        SocketSummary(6, "udp", "", "", ""),
+    ),
+    signals=(SignalSummary(15, "SIGTERM", "caught", (), 0), SignalSummary(34, "SIGRTMIN+0", "default", (10,), 3)),
+    timers=(
+        TimerSummary("timer 3", "CLOCK_MONOTONIC", 250_000_000, 2_000_000_000, "sends SIGUSR1"),
+        TimerSummary("fd 7", "CLOCK_REALTIME", 0, 0, "2 unread"),
+    ),
 )
 CHILD = ProcessSummary(
     pid=11,
@@ -81,7 +99,9 @@ SHOW = ImageSummary(
     data_bytes=2 << 20,
     tty="/dev/pts/3",
 )
-VERIFY = VerifyResult(size=3 << 20, sections=("header", "records"))
+VERIFY = VerifyResult(
+    size=3 << 20, sections=("header", "records"), memory=(MemoryDigest(4711, 5 << 20, "0123abcd" * 4),)
+)
 
 RESULTS: Mapping[str, Any] = {
     "checkpoint": CHECKPOINT,
@@ -111,6 +131,8 @@ class Engine:
                 progress(piece)
             if self.error is not None:
                 raise self.error
+            if "running" in kwargs:
+                kwargs["running"](self.results[name])
             return self.results[name]
 
         return call

@@ -18,9 +18,18 @@ OTHER = Obstacle(4712, "", "is traced by PID 3 (gdb)", "end that")
 def test_the_machine(run, engine):
     ending = run("check")
 
-    assert ("check", (None,), {}) == engine.call
+    policy = {"stdio": "refuse", "tcp": "keep", "unix": "refuse", "files": "names", "sysvipc": False}
+    assert ("check", (None,), policy) == engine.call
     assert 0 == ending.status
     assert ("yes      ptrace      may trace\nno       soft-dirty  off\ncheckpoints are possible\n") == ending.stdout
+
+
+def test_of_a_process_only_what_is_missing_is_told(run, engine):
+    said = run("check", "4711").stdout
+    more = run("check", "-v", "4711").stdout
+
+    assert "no       soft-dirty  off\na checkpoint of PID 4711 is possible\n" == said
+    assert "yes      ptrace      may trace\n" + said == more
 
 
 @pytest.mark.parametrize(
@@ -73,6 +82,25 @@ def test_quiet_is_silent(run, engine):
     assert ("", "") == (ending.stdout, ending.stderr)
 
 
+def test_estimates(run, engine):
+    engine.results["check"] = CheckReport(
+        features=(), estimated_size=1 << 30, estimated_frozen_seconds=0.032, estimated_copy_seconds=1.007
+    )
+    expected = (
+        "a checkpoint of PID 4711 is possible; the image will have about 1.0 GiB, "
+        "and it will stand still for about 32 ms if it goes on, 1.01 s if not\n"
+    )
+    assert expected == run("check", "4711").stdout
+
+
+def test_what_the_checkpoint_would_be_told(run, engine):
+    options = ("--stdio", "inherit", "--tcp", "close", "--unix", "reconnect", "--files", "content", "--sysvipc")
+    run("check", "4711", *options)
+
+    expected = {"stdio": "inherit", "tcp": "close", "unix": "reconnect", "files": "content", "sysvipc": True}
+    assert expected == engine.call[2]
+
+
 def test_json(run, engine):
     engine.results["check"] = CheckReport(features=(NEEDED,), obstacles=(OBSTACLE,))
 
@@ -85,4 +113,6 @@ def test_json(run, engine):
         ],
         "warnings": [],
         "estimated_size": None,
+        "estimated_frozen_seconds": None,
+        "estimated_copy_seconds": None,
     } == found

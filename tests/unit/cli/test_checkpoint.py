@@ -15,14 +15,18 @@ def test_by_default_the_target_goes_on_and_the_engine_names_the_image(run, engin
     ending = run("checkpoint", "4711")
 
     assert 0 == ending.status
-    assert ("checkpoint", (4711, None), {"leave": "running", "force": False, "timeout": None}) == engine.call
+    expected = {"leave": "running", "force": False, "timeout": None, "live": "auto", "compress": "none", "lock": None}
+    expected |= {"stdio": "refuse", "tcp": "keep", "unix": "refuse", "files": "names", "sysvipc": False}
+    expected |= {"exclude": "none", "parent": None}
+    assert ("checkpoint", (4711, None), expected) == engine.call
 
 
 def test_the_closing_line_says_what_happened(run):
     ending = run("checkpoint", "4711")
 
     path = os.path.abspath("web.crt")
-    expected = f"PID 4711 and 2 more saved and left running: {path}, 5.0 MiB, 1,234 pages, frozen for 4.2 ms\n"
+    expected = f"PID 4711 and 2 more saved and left running: {path}, 5.0 MiB, 1,234 pages saved, "
+    expected += "99 skipped, frozen for 4.2 ms\n"
     assert expected == ending.stdout
     assert "" == ending.stderr
 
@@ -51,6 +55,13 @@ def test_what_becomes_of_the_target(run, engine, option, leave):
     run("checkpoint", "4711", option)
 
     assert leave == engine.call[2]["leave"]
+
+
+def test_an_image_without_o(run):
+    ending = run("checkpoint", "4711", "x.crt")
+
+    assert 120 == ending.status
+    assert "crtool: got unexpected extra argument (x.crt)\n  the image is named with -o, as in: " in ending.stderr
 
 
 @pytest.mark.parametrize("options", [("-k", "-R"), ("-k", "-s"), ("-R", "-s"), ("-k", "-R", "-s")])
@@ -127,7 +138,20 @@ def test_quiet_says_nothing_but_warnings(run, engine):
 def test_verbose_says_how_long_each_stage_took(run):
     ending = run("checkpoint", "4711", "-v")
 
-    assert "freeze     1.0 ms\nmemory     3.0 ms\n" == ending.stderr
+    stages = "freeze      1.0 ms  stopped every thread of every process\n"
+    stages += "memory      3.0 ms  wrote the records and the memory\n"
+    pages = "pages      1,350 scanned: 1,234 written, 99 skipped, 42 of them zero, 17 shared\n"
+    assert f"{stages}{pages}written    2.0 GiB a second, 3 processes forked\n" == ending.stderr
+
+
+def test_what_the_parent_has_is_told(run, engine, tmp_path):
+    engine.results["checkpoint"] = replace(engine.results["checkpoint"], pages_same=5678)
+
+    ending = run("checkpoint", "4711", "-v", "--parent", "b.crt", "-D", str(tmp_path))
+
+    assert str(tmp_path / "b.crt") == engine.call[2]["parent"]
+    assert ", 1,234 pages saved, 5,678 in the parent, 99 skipped, frozen" in ending.stdout
+    assert "shared; 5,678 in the parent\n" in ending.stderr
 
 
 def test_a_name_cannot_give_orders_to_the_terminal(run, engine):
@@ -149,7 +173,7 @@ crtool.checkpoint = checkpoint
 
     assert 0 == process.returncode
     assert "image of 4711" == out
-    assert "PID 4711 saved and left running: the stream, 2 B, 1 page, frozen for 1.0 ms\n" == err
+    assert "PID 4711 saved and left running: the stream, 2 B, 1 page saved, 0 skipped, frozen for 1.0 ms\n" == err
 
 
 def test_a_stream_leaves_no_room_for_json(run, engine):

@@ -173,7 +173,7 @@ def test_a_trace_for_those_who_ask(run, engine, monkeypatch, options, debug, err
 def test_a_signal_cleans_up_says_one_line_and_kills(number):
     code = """
 import time
-def verify(image, progress):
+def verify(image, progress, parents, deep, keys):
     try:
         print("under way", flush=True)
         time.sleep(60)
@@ -193,7 +193,7 @@ crtool.verify = verify
 def test_what_was_ignored_stays_ignored():
     code = """
 import os, signal
-def verify(image, progress):
+def verify(image, progress, parents, deep, keys):
     os.kill(os.getpid(), signal.SIGHUP)
     return crtool.VerifyResult(1, ())
 crtool.verify = verify
@@ -210,7 +210,7 @@ crtool.verify = verify
 
 def test_a_reader_who_goes_away_is_no_error():
     code = """
-crtool.show = lambda image: crtool.ImageSummary(1, "", "", "", 1, 1, (), 1)
+crtool.show = lambda image, keys: crtool.ImageSummary(1, "", "", "", 1, 1, (), 1)
 sys.stdin.read()
 """
     process = child(code, "show", "a.crt", stdin=subprocess.PIPE)
@@ -254,7 +254,7 @@ def test_a_word_is_completed():
 
 def test_a_narrow_encoding_is_no_reason_to_fail():
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
-    code = 'crtool.show = lambda image: crtool.ImageSummary(1, "x", "Linux \\u2212", "", 1, 1, (), 1)'
+    code = 'crtool.show = lambda image, keys: crtool.ImageSummary(1, "x", "Linux \\u2212", "", 1, 1, (), 1)'
     process = child(code, "show", "a.crt", env=environment)
     out, err = process.communicate(timeout=30)
 

@@ -18,13 +18,45 @@ def test_by_default_it_waits_and_says_nothing(run, engine):
     ending = run("restart", "a.crt")
 
     assert (0, "", "") == (ending.status, ending.stdout, ending.stderr)
-    assert ("restart", ("a.crt",), {"detach": False, "leave_stopped": False, "pidfile": None}) == engine.call
+    verb, arguments, options = engine.call
+    del options["running"]
+    wanted = {
+        "detach": False,
+        "leave_stopped": False,
+        "pidfile": None,
+        "pidns": None,
+        "clock": "auto",
+        "tcp": "keep",
+        "trust": False,
+        "files": "refuse",
+        "parents": (),
+        "signal": 0,
+        "own": False,
+        "lazy": False,
+        "detach_image": False,
+        "keys": None,
+    }
+    assert ("restart", ("a.crt",), wanted) == (verb, arguments, options)
+
+
+def test_lazy(run, engine):
+    run("restart", "-d", "--lazy", "--detach-image", "a.crt")
+
+    assert (True, True) == (engine.call[2]["lazy"], engine.call[2]["detach_image"])
+
+
+@pytest.mark.parametrize("options", [("-d",), ("--lazy",), ()])
+def test_only_what_is_lazy_and_returns_can_wait_for_its_memory(run, options):
+    ending = run("restart", *options, "--detach-image", "a.crt")
+
+    assert 120 == ending.status
+    assert "--detach-image goes with --lazy and --detach" in ending.stderr
 
 
 def test_detached_it_says_what_runs(run, engine):
     ending = run("restore", "-d", "--pidfile", "a.pid", "a.crt")
 
-    assert ("restart", ("a.crt",), {"detach": True, "leave_stopped": False, "pidfile": "a.pid"}) == engine.call
+    assert (True, "a.pid") == (engine.call[2]["detach"], engine.call[2]["pidfile"])
     assert "PID 4711 is back and running: 3 processes, 12 ms\n" == ending.stdout
 
 
@@ -45,9 +77,11 @@ def test_json(run, engine):
 
     ending = run("restart", "--json", "a.crt")
 
-    assert {"pid": 4711, "processes": 3, "wall_seconds": 0.012, "warnings": [], "status": 768} == json.loads(
-        ending.stdout
-    )
+    found = json.loads(ending.stdout)
+    assert {"pid": 4711, "processes": 3, "wall_seconds": 0.012, "warnings": [], "status": 768} == {
+        name: found[name] for name in ("pid", "processes", "wall_seconds", "warnings", "status")
+    }
+    assert (False, False, False) == (found["pidns"], found["userns"], found["timens"])
     assert 3 == ending.status
 
 
@@ -105,14 +139,17 @@ def test_the_only_image_in_a_folder(run, engine, tmp_path):
     assert (str(tmp_path / "a.crt"),) == engine.call[1]
 
 
-@pytest.mark.parametrize(("names", "found"), [((), "has no image (*.crt)"), (("a.crt", "b.crt"), "has 2 images")])
-def test_a_folder_where_it_is_not_clear_which(run, engine, tmp_path, names, found):
+@pytest.mark.parametrize(
+    ("names", "status", "found"),
+    [((), 127, "has no image (*.crt)"), (("a.crt", "b.crt"), 123, "has no whole image: all 2 are damaged")],
+)
+def test_a_folder_without_a_whole_image(run, engine, tmp_path, names, status, found):
     for name in names:
         (tmp_path / name).touch()
 
     ending = run("restart", "-D", str(tmp_path))
 
-    assert 120 == ending.status
+    assert status == ending.status
     assert f"crtool: {tmp_path} {found}\n" in ending.stderr
     assert not engine.calls
 
@@ -132,7 +169,39 @@ def test_without_an_image_there_is_nothing_to_do(run, engine):
     assert not engine.calls
 
 
-def test_warnings_are_said(run, engine):
-    engine.results["restart"] = replace(RESTART, warnings=("PID 812 is now sshd",))
+def test_warnings_are_said_at_once(run, engine):
+    engine.results["restart"] = replace(RESTART, warnings=("the file has grown",))
 
-    assert "crtool: warning: PID 812 is now sshd\n" == run("restart", "-dq", "a.crt").stderr
+    assert "crtool: warning: the file has grown\n" == run("restart", "-dq", "a.crt").stderr
+
+
+NAMESPACE = replace(RESTART, pid=90, own_pid=812, pidns=True)
+
+
+def test_a_pid_namespace_is_said(run, engine):
+    engine.results["restart"] = replace(NAMESPACE, reason="PID 812 is now sshd")
+
+    assert "crtool: PID 812 is now sshd; in a PID namespace of its own PID 812 is PID 90 of this one\n" == (
+        run("restart", "-d", "a.crt").stderr
+    )
+    assert "" == run("restart", "-dq", "a.crt").stderr
+
+
+def test_stages_are_said(run, engine):
+    engine.results["restart"] = replace(RESTART, stages={"births": 0.25})
+
+    assert "births      250 ms  started the processes, with their PIDs\n" == run("restart", "-dv", "a.crt").stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--pidns", True), ("--no-pidns", False)])
+def test_with_and_without_a_pid_namespace(run, engine, option, value):
+    run("restart", "-d", option, "a.crt")
+
+    assert value is engine.call[2]["pidns"]
+
+
+def test_clocks(run, engine):
+    run("restart", "-d", "--clock", "continue", "a.crt")
+
+    assert "continue" == engine.call[2]["clock"]
+    assert 120 == run("restart", "--clock", "never", "a.crt").status

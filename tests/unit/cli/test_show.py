@@ -11,7 +11,7 @@ from .engine import CHILD, ROOT, SHOW
 def test_the_summary(run, engine):
     ending = run("show", "a.crt")
 
-    assert ("show", ("a.crt",), {}) == engine.call
+    assert ("show", ("a.crt", None), {}) == engine.call
     assert [
         "image      a.crt: format 1, 3.0 MiB",
         "written    2026-01-02T03:04:05Z",
@@ -31,6 +31,13 @@ def test_only_what_is_asked_for(run):
 
     assert lines[0].split() == ["PID", "PPID", "PGID", "SID", "S", "THREADS", "MEMORY", "COMMAND"]
     assert 3 == len(lines)
+
+
+def test_what_is_not_shown_is_said(run, engine):
+    engine.results["show"] = replace(SHOW, warnings=("half of it",))
+
+    assert ["crtool: warning: half of it"] == run("show", "a.crt").stderr.splitlines()
+    assert ["half of it"] == json.loads(run("show", "--json", "a.crt").stdout)["warnings"]
 
 
 def test_descriptors(run):
@@ -56,6 +63,40 @@ def test_environment_only_when_asked_for(run):
     assert ["PID 10  sh -c work", "  HOME=/root", "  A=b", "PID 11  [evil\\nname]"] == run(
         "show", "--env", "a.crt"
     ).stdout.splitlines()
+
+
+def test_sockets(run):
+    assert [
+        "PID 10  sh -c work",
+        "      5  tcp      10.0.0.1:22 → 10.0.0.2:4000  established",
+        "      6  udp      *",
+        "PID 11  [evil\\nname]",
+    ] == run("show", "--sockets", "a.crt").stdout.splitlines()
+
+
+def test_signals(run):
+    assert [
+        "PID 10  sh -c work",
+        "     15  SIGTERM       caught",
+        "     34  SIGRTMIN+0    default  blocked by all threads, 3 waiting",
+        "PID 11  [evil\\nname]",
+    ] == run("show", "--signals", "a.crt").stdout.splitlines()
+
+
+def test_signals_that_only_some_threads_block(run, engine):
+    signal = replace(ROOT.signals[1], blocked=(12, 13))
+    engine.results["show"] = replace(SHOW, processes=(replace(ROOT, threads=3, signals=(signal,)),))
+
+    assert "default  blocked by threads 12, 13, 3 waiting" in run("show", "--signals", "a.crt").stdout
+
+
+def test_timers(run):
+    assert [
+        "PID 10  sh -c work",
+        "  timer 3         CLOCK_MONOTONIC  in 250 ms, every 2.00 s; sends SIGUSR1",
+        "  fd 7            CLOCK_REALTIME   off; 2 unread",
+        "PID 11  [evil\\nname]",
+    ] == run("show", "--timers", "a.crt").stdout.splitlines()
 
 
 def test_several_at_once(run):

@@ -16,7 +16,7 @@ from .engine import child
 
 WORK = """
 import time
-def verify(image, progress):
+def verify(image, progress, parents, deep, keys):
     for done in range(0, 101, 10):
         progress(crtool.Progress("verifying", done << 20, 100 << 20))
         time.sleep({pause})

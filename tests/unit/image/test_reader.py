@@ -16,7 +16,6 @@ from xxhash import xxh3_128_digest
 
 from crtool.errors import EnvironmentDiffers, ImageError, NotFound
 from crtool.image.header import HEADER_LENGTH, Header, judge
-from crtool.image.layout import Segment
 from crtool.image.reader import ImageReader
 
 RECORDS = b"records of a tiny image"
@@ -40,7 +39,7 @@ def test_a_file_can_be_read_by_position_and_in_order(image: Path) -> None:
     with ImageReader.open(image) as reader:
         assert (reader.info.cpu, reader.info.page_size, reader.records) == ("x86_64", 4096, RECORDS)
         assert not reader.is_stream
-        assert os.pread(reader.fileno(), 4096, reader.file_offset(Segment(4096, 4096))) == DATA[4096:8192]
+        assert os.pread(reader.fileno(), 4096, reader.data_offset + 4096) == DATA[4096:8192]
         assert not os.get_inheritable(reader.fileno())
 
         view = memoryview(bytearray(100))
@@ -120,9 +119,9 @@ def test_damaged_chunks_are_named(tmp_path: Path, make_image: MakeImage) -> None
 
 def test_what_the_records_want_must_be_there(image: Path) -> None:
     with ImageReader.open(image) as reader:
-        for segment in (Segment(0, len(DATA) + 1), Segment(len(DATA), 1), Segment(2**63, 2**63)):
+        for offset, length in ((0, len(DATA) + 1), (len(DATA), 1), (2**63, 1)):
             with pytest.raises(ImageError, match="does not have"):
-                reader.file_offset(segment)
+                reader.read_at(offset, memoryview(bytearray(length)))
         with pytest.raises(ImageError, match="does not have"):
             reader.skip_to(len(DATA) + 1)
         reader.skip_to(len(DATA) - 1)

@@ -18,12 +18,12 @@ ANY = st.lists(st.integers(0, 5), max_size=32)
 
 
 @given(FIXED)
-def test_turned_round_twice_is_the_same(pids):
+def test_pitfall_01_turned_round_twice_is_the_same(pids):
     assert tuple(pids) == set_tid(set_tid(pids))
 
 
 @given(FIXED, st.booleans())
-def test_length_and_prefix(pids, new):
+def test_pitfall_01_length_and_prefix(pids, new):
     numbers = set_tid(pids, new_pid_namespace=new)
 
     assert len(numbers) == len(pids) + (new and bool(pids))
@@ -65,7 +65,7 @@ def test_set_tid(pids, flags, expected):
 
 
 @pytest.mark.parametrize(("pids", "holes"), [((77, 0), (1,)), ((77, 0, 5), (1,)), ((0, 7, 0, 0), (2, 3)), ((0, 7), ())])
-def test_an_inner_zero_cannot_be_said(pids, holes):
+def test_pitfall_02_an_inner_zero_cannot_be_said(pids, holes):
     request = EcloneRequest(0, pids=pids)
 
     assert holes == request.holes

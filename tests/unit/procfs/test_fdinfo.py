@@ -81,7 +81,7 @@ def test_bad(data: bytes, value: bytes) -> None:
 
 @given(st.binary())
 def test_any_bytes(data: bytes) -> None:
-    assert fdinfo.parse(b"pos:\t0\nflags:\t02\nmnt_id:\t1\n" + data).flags == 2
+    assert fdinfo.parse(b"pos:\t0\nflags:\t02\nmnt_id:\t1\nino:\t3\n" + data).flags == 2
     try:
         fdinfo.parse(data)
     except ProcfsError as error:

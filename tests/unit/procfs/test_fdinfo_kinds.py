@@ -59,7 +59,7 @@ def test_sample_of_inotify(sample: Callable[[str], bytes]) -> None:
     proc, tmp = kinds.inotify(fdinfo.parse(sample("fdinfo_inotify")))
 
     assert kinds.InotifyWatch(1, 0x3F7E8, _ROOT_DEVICE, 0x300, 1, bytes.fromhex("e8f7030000000000")) == tmp
-    assert (2, 1, os.makedev(0, 0x15), 2, 0x81, 12) == (
+    assert (0x1F, 1, os.makedev(0, 0x15), 2, 0x81, 12) == (
         proc.wd,
         proc.inode,
         proc.device,
@@ -67,6 +67,27 @@ def test_sample_of_inotify(sample: Callable[[str], bytes]) -> None:
         proc.handle_type,
         len(proc.handle or b""),
     )
+
+
+def test_sample_of_fanotify(sample: Callable[[str], bytes]) -> None:
+    group = kinds.fanotify(fdinfo.parse(sample("fdinfo_fanotify")))
+
+    handle = bytes.fromhex("e8f7030000000000")
+    mark = kinds.FanotifyMark(0, 0x20, 0, 0x3F7E8, None, _ROOT_DEVICE, 1, handle)
+    assert kinds.Fanotify(0, 0x8000, (mark,)) == group
+
+
+def test_fanotify_marks_of_a_mount_a_filesystem_and_of_something_new() -> None:
+    first = b"pos:\t0\nflags:\t02\nmnt_id:\t1\nfanotify flags:e01 event-flags:8000\nfanotify "
+    of_mount = kinds.FanotifyMark(0x40, 0x3B, 3, None, 0x1B, None, None, None)
+    of_filesystem = kinds.FanotifyMark(0, 0x8000003, 0, None, None, os.makedev(254, 0), None, None)
+
+    found = kinds.fanotify(fdinfo.parse(first + b"mnt_id:1b mflags:40 mask:3b ignored_mask:3\n"))
+    assert (of_mount,) == found.marks
+    found = kinds.fanotify(fdinfo.parse(first + b"sdev:fe00000 mflags:0 mask:8000003 ignored_mask:0"))
+    assert (of_filesystem,) == found.marks
+    with pytest.raises(ProcfsError, match="mnt_ns:5"):
+        kinds.fanotify(fdinfo.parse(first + b"mnt_ns:5 mflags:0 mask:3 ignored_mask:0"))
 
 
 def test_sample_of_locks(sample: Callable[[str], bytes]) -> None:

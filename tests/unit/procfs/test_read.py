@@ -80,6 +80,7 @@ def test_missing_does_not_hide_a_death(nobody: int) -> None:
         procfs.read(nobody, "nonsense", missing=b"")
 
 
+@pytest.mark.may_skip
 def test_a_kernel_thread_without_memory_is_not_dead(kernel_thread: int) -> None:
     assert procfs.alive(kernel_thread)
     with pytest.raises(NoSuchFile):

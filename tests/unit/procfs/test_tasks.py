@@ -49,6 +49,7 @@ def test_threads_of_the_dead(zombie: int, nobody: int) -> None:
         tasks.threads(nobody)
 
 
+@pytest.mark.may_skip
 def test_children(sleeper: int, nobody: int) -> None:
     found = tasks.children(os.getpid())
     if found is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 
-from crtool.tree.model import CLONE_PARENT, SIGCHLD, Forest
+from crtool.tree.model import CLONE_NEWPID, CLONE_PARENT, SIGCHLD, Forest
 
 from .kernel_model import STARTER, Kernel, Refused
+from .nested_model import Nested
 
-__all__ = ["CALLS", "Call", "history"]
+__all__ = ["CALLS", "NESTED_CALLS", "Call", "history", "nested_history"]
 
 Call = tuple[str, int, int]  # what, by whom, an argument; the latter two count through the tree
 
@@ -59,3 +60,69 @@ def history(calls: list[Call], flags: tuple[int, ...] = (0,), signals: tuple[int
         except Refused as refusal:
             assert refusal.errno in (errno.EPERM, errno.ECHILD, errno.EAGAIN, errno.ESRCH)
     return kernel.photograph(root)
+
+
+NESTED_CALLS = (*CALLS, "namespace", "namespace", "unshare", "enter", "enter", "put")
+
+
+def nested_history(calls: list[Call], *, first: bool, depth: int = 0) -> Forest:
+    """The same with PID namespaces.
+
+    *first*: the root is the first process of one. *depth*: so many are nested in each other before it all begins, each
+    with its first process below that of the one around it.
+    """
+    kernel = Nested(pid_max=60)
+    root = kernel.clone(STARTER, 0, CLONE_NEWPID if first else 0)
+    innermost = root
+    for _ in range(depth):
+        innermost = kernel.clone(innermost, 0, CLONE_NEWPID)
+    kernel.set_subreaper(root, True)  # nobody leaves the tree
+    for call, who, argument in calls:
+        tree = kernel.below(root)
+        living = [process for process in tree if not process.zombie]
+        own = living[who % len(living)]
+        other = tree[argument % len(tree)]
+        try:
+            _call(kernel, root, call, own.pid, other.pid, argument)
+        except Refused as refusal:
+            assert refusal.errno in _ORDINARY
+    return kernel.photograph(root)
+
+
+_ORDINARY = (errno.EPERM, errno.ECHILD, errno.EAGAIN, errno.ESRCH, errno.EINVAL, errno.ENOMEM, errno.EBUSY)
+
+
+def _call(kernel: Nested, root: int, call: str, own: int, other: int, argument: int) -> None:
+    children = [child.pid for child in kernel.children(own)] or [own]
+    child = children[argument % len(children)]
+    if call == "fork":
+        kernel.clone(own)
+    elif call == "namespace":
+        kernel.clone(own, 0, CLONE_NEWPID)
+    elif call == "unshare":
+        kernel.unshare(own)
+    elif call == "enter":
+        kernel.setns(own, kernel.space[other])
+    elif call == "sibling" and own != root:
+        kernel.clone(own, 0, CLONE_PARENT)
+    elif call == "setsid":
+        kernel.setsid(own)
+    elif call == "setpgid":
+        kernel.setpgid(own, own, kernel.processes[other].pgid)
+    elif call == "group":
+        kernel.setpgid(own, child, child)
+    elif call == "put":
+        kernel.setpgid(own, child, kernel.processes[other].pgid)
+    elif call == "exit" and own != root:
+        kernel.exit(own)
+    elif call == "wait":
+        dead = [process for process in kernel.below(root) if process.zombie] or [kernel.processes[other]]
+        kernel.wait(dead[argument % len(dead)].parent, dead[argument % len(dead)].pid)
+    elif call == "daemon" and own != root:
+        kernel.setsid(own)
+        kernel.clone(own)
+        parent = kernel.processes[own].parent
+        kernel.exit(own)
+        kernel.wait(parent, own)
+    elif call == "subreaper":
+        kernel.set_subreaper(own, True)

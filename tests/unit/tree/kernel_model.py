@@ -107,11 +107,16 @@ class Kernel:
     def set_subreaper(self, pid: int, on: bool) -> None:
         self.living(pid).subreaper = on
 
-    def exit(self, pid: int) -> None:
-        process = self.living(pid)
+    def reaper_of(self, process: Process) -> Process:
+        """Who adopts its children: the nearest subreaper above."""
         reaper = self.processes[process.parent]
         while reaper.pid != INIT and not reaper.subreaper:
             reaper = self.processes[reaper.parent]
+        return reaper
+
+    def exit(self, pid: int) -> None:
+        process = self.living(pid)
+        reaper = self.reaper_of(process)
         for child in self.children(pid):
             child.parent = reaper.pid
             child.exit_signal = SIGCHLD

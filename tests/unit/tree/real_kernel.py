@@ -12,7 +12,7 @@ import errno
 import os
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from crtool.kernel.clone import clone3
 from crtool.tree.model import CLONE_PARENT, SIGCHLD
@@ -59,11 +59,9 @@ class Scene:
         return -answer
 
     def _reap(self) -> None:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            pass
+        for pid in self.pids.values():
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
     def _await_end(self, pid: int) -> None:
         while (found := status(pid)) is not None and found[3] not in "ZX":
@@ -110,16 +108,17 @@ class Scene:
 
     def close(self) -> None:
         """Ends whoever is left, and waits for all."""
-        for pid in self.pids.values():
-            if status(pid) is not None and self._is_ours(pid):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            while True:
-                os.wait()
-        except ChildProcessError:
-            pass
+        left = [*filter(self._is_ours, self.pids.values())]
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        while left := [*filter(self._is_ours, left)]:
+            for pid in left:
+                with suppress(ChildProcessError):  # its parent, who is dying, still has it
+                    os.waitpid(pid, os.WNOHANG | _WALL)
+            os.sched_yield()
 
     def _is_ours(self, pid: int) -> bool:
+        """Whether it is there, dead or alive, below the stage."""
         while pid > 1 and pid != self.stage:
             found = status(pid)
             pid = found[0] if found else 0

@@ -49,9 +49,15 @@ def _table(*members: Member, root: Member = _ROOT, outside: frozenset[int] = fro
         ([Member((101,), 100, 0, 100)], "PID 101 is in a group from outside and in the session 100"),
         ([Member((101,), 100, 100, 105, threads=(105,))], "the session 105 of PID 101 bears the number of a thread"),
         ([Member((101,), 100, 105, 100, threads=(105,))], "the group 105 of PID 101 bears the number of a thread"),
-        ([Member((101, 1), 100, 100, 100), Member((102,), 101, 100, 100)], "lives in an outer PID namespace"),
         (
-            [Member((101, 1), 100, 100, 100), Member((102, 1), 101, 100, 100)],
+            [Member((101, 1), 100, 100, 100, namespace=101), Member((102,), 101, 100, 100)],
+            "lives in an outer PID namespace",
+        ),
+        ([Member((101, 1), 100, 100, 100)], "has 2 numbers in 1 PID namespaces"),
+        ([Member((101, 2), 100, 100, 100, namespace=101)], "has not the number 1 there"),
+        ([Member((101, 2), 100, 100, 100, namespace=99)], "the first process of the PID namespace of PID 101 is not"),
+        (
+            [Member((101, 1), 100, 100, 100, namespace=101), Member((102, 1), 101, 100, 100, namespace=101)],
             "two processes of one PID namespace have the number 1 there",
         ),
     ],

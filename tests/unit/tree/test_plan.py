@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from crtool.errors import CrtoolError, EnvironmentDiffers
-from crtool.tree.model import CLONE_FILES, CLONE_NEWPID, CLONE_PARENT, CLONE_VM, Forest, Member, Unplannable
+from crtool.tree.model import CLONE_FILES, CLONE_NEWPID, CLONE_PARENT, CLONE_VM, Absent, Forest, Member, Unplannable
 from crtool.tree.plan import (
     Born,
+    Caller,
     Dies,
     JoinGroup,
     Kind,
@@ -112,7 +113,7 @@ def test_a_child_that_called_setsid() -> None:
     assert made.steps.index(NewSession(101)) < made.steps.index(_births(made)[102])
 
 
-def test_a_child_from_before_setsid() -> None:
+def test_pitfall_07_a_child_from_before_setsid() -> None:
     """It is in the session that its parent was born in, so it must be born first."""
     made = _planned(_member(100, 1, 100, 100), _member(101, 100, 101, 101), _member(102, 101, 100, 100))
 
@@ -167,7 +168,7 @@ def test_an_orphan_of_a_session_further_down() -> None:
     ) == made.steps[-4:]
 
 
-def test_an_orphan_whose_adopter_has_stepped_down() -> None:
+def test_pitfall_09_an_orphan_whose_adopter_has_stepped_down() -> None:
     """The root is no subreaper any more, and is none in the end."""
     made = _planned(_member(100, 1, 100, 100), _member(102, 100, 101, 101))
 
@@ -283,10 +284,10 @@ def test_a_container() -> None:
         100,
         (
             Member((100,), 1, 100, 100),
-            Member((101, 1), 100, 101, 101),
-            Member((102, 2), 101, 101, 101),
-            Member((103, 3, 1), 102, 103, 103),
-            Member((104, 9), 101, 101, 101),
+            Member((101, 1), 100, 101, 101, namespace=101),
+            Member((102, 2), 101, 101, 101, namespace=101),
+            Member((103, 3, 1), 102, 103, 103, namespace=103),
+            Member((104, 9), 101, 101, 101, namespace=101),
         ),
     )
     births = _births(plan(forest))
@@ -301,10 +302,10 @@ def test_a_container_whose_init_is_the_root() -> None:
     forest = Forest(
         100,
         (
-            Member((100, 1), 1, 0, 0),
-            Member((101, 7), 100, 101, 101),
-            Member((102, 8), 101, 102, 102),
-            Member((103, 9), 100, 102, 102),
+            Member((100, 1), 1, 0, 0, namespace=100),
+            Member((101, 7), 100, 101, 101, namespace=100),
+            Member((102, 8), 101, 102, 102, namespace=100),
+            Member((103, 9), 100, 102, 102, namespace=100),
         ),
     )
     made = plan(forest)
@@ -312,31 +313,90 @@ def test_a_container_whose_init_is_the_root() -> None:
     (placeholder,) = [born for born in _births(made).values() if born.kind is Kind.PLACEHOLDER]
     assert (301, 301) == placeholder.pids
     assert [Subreaper(100, True), Subreaper(100, False)] == [step for step in made.steps if isinstance(step, Subreaper)]
+    assert [Reaps(102, 301, 301)] == [step for step in made.steps if isinstance(step, Reaps)]
 
 
 def test_no_sibling_is_asked_of_an_init() -> None:
-    forest = Forest(100, (Member((100,), 1, 100, 100), Member((101, 1), 100, 101, 101), Member((102,), 100, 101, 101)))
+    members = (
+        Member((100,), 1, 100, 100),
+        Member((101, 1), 100, 101, 101, namespace=101),
+        Member((102,), 100, 101, 101),
+    )
 
     with pytest.raises(Unplannable, match="in another PID namespace"):
-        plan(forest)
+        plan(Forest(100, members))
 
 
-@pytest.mark.parametrize(
-    ("pids", "reason"),
-    [((102, 5), "whose first process is not its ancestor"), ((102, 1, 1), "more than one PID namespace deeper")],
-)
-def test_who_entered_a_namespace_later_is_unplannable(pids: tuple[int, ...], reason: str) -> None:
-    with pytest.raises(Unplannable, match=reason):
-        plan(Forest(100, (Member((100,), 1, 100, 100), Member(pids, 100, 100, 100))))
+def test_who_entered_a_namespace_later_is_born_after_its_first_process() -> None:
+    """Whatever the order in which the members are listed; the parent enters it for the birth."""
+    members = (
+        Member((100,), 1, 100, 100),
+        Member((101, 5), 100, 100, 100, namespace=102),
+        Member((103,), 100, 100, 100),
+        Member((102, 1), 103, 100, 100, namespace=102),
+    )
+    births = _births(plan(Forest(100, members)))
+
+    assert [100, 103, 102, 101] == list(births)
+    assert {100: 0, 103: 0, 102: 0, 101: 102} == {pid: born.enters for pid, born in births.items()}
 
 
-def test_a_ghost_in_a_nested_namespace_is_unplannable() -> None:
-    """Its inner number is not in the table."""
-    with pytest.raises(Unplannable, match="nested"):
-        plan(Forest(100, (Member((100, 1), 1, 0, 0), Member((102, 3), 100, 101, 101))))
+def test_who_entered_two_levels_deeper() -> None:
+    """The first process of the namespace has another number where its new member's parent lives."""
+    members = (
+        Member((100, 1), 1, 0, 0, namespace=100),
+        Member((101, 7, 1), 100, 0, 0, namespace=101),
+        Member((102, 8, 2, 1), 101, 0, 0, namespace=102),
+        Member((103, 9, 3, 2), 100, 0, 0, namespace=102),
+    )
+    births = _births(plan(Forest(100, members)))
+
+    assert 8 == births[103].enters
 
 
-def test_placeholders_get_numbers_that_nobody_bears() -> None:
+def test_a_namespace_is_made_right_in_that_of_the_parent() -> None:
+    with pytest.raises(Unplannable, match="right inside"):
+        plan(Forest(100, (Member((100,), 1, 100, 100), Member((102, 1, 1), 100, 100, 100, namespace=102))))
+
+
+def test_a_dead_leader_in_a_nested_namespace() -> None:
+    """Its inner number comes from those who remember it."""
+    members = (Member((100, 1), 1, 0, 0, namespace=100), Member((102, 3), 100, 101, 101, namespace=100))
+    births = _births(plan(Forest(100, members, absent=(Absent((101, 2), 100),))))
+
+    assert (101, 2) == births[101].pids
+    assert Kind.GHOST is births[101].kind
+
+
+def test_a_dead_leader_of_whom_the_inner_number_is_not_known() -> None:
+    """Named is who is there, not who is dead."""
+    with pytest.raises(Unplannable, match=r"^PID 102 cannot .*: it needs PID 101, which has ended, .* in another"):
+        plan(Forest(100, (Member((100, 1), 1, 0, 0, namespace=100), Member((102, 3), 100, 101, 101, namespace=100))))
+
+
+def test_a_group_that_cannot_be_seen_is_inherited() -> None:
+    """A job of a shell outside: who is in the container was born in its group, and cannot join it."""
+    members = (
+        Member((100,), 1, 100, 100),
+        Member((101,), 100, 101, 100),
+        Member((102, 1), 101, 101, 100, namespace=102),
+        Member((103, 2), 102, 101, 100, namespace=102),
+        Member((104, 3), 102, 104, 100, namespace=102),
+    )
+    made = plan(Forest(100, members))
+
+    steps = [step for step in made.steps if isinstance(step, JoinGroup)]
+    assert [
+        JoinGroup(101, 101),
+        JoinGroup(102, 101, Caller(101, 102, 101)),
+        JoinGroup(104, 104, Caller(104, 0, 3)),
+    ] == steps
+    assert made.steps.index(steps[1]) < next(
+        place for place, step in enumerate(made.steps) if isinstance(step, Born) and step.pid == 103
+    )
+
+
+def test_pitfall_16_placeholders_get_numbers_that_nobody_bears() -> None:
     """Above everything in the image, threads included, and not those that are taken here."""
     swapped = (
         _member(100, 1, 100, 100, threads=(900,)),

@@ -1,0 +1,62 @@
+"""userfaultfd(2) and ioctl_userfaultfd(2): numbers and structures (include/uapi/linux/userfaultfd.h)."""
+
+from __future__ import annotations
+
+import struct
+
+__all__ = [
+    "API",
+    "COPY",
+    "EVENT_FORK",
+    "EVENT_PAGEFAULT",
+    "EVENT_REMAP",
+    "EVENT_REMOVE",
+    "EVENT_UNMAP",
+    "FEATURE_EVENTS",
+    "FEATURE_MOVE",
+    "MESSAGE",
+    "MOVE",
+    "MOVE_MODE_DONTWAKE",
+    "RANGE",
+    "REGISTER",
+    "REGISTER_MODE_MISSING",
+    "UFFDIO_API",
+    "UFFDIO_COPY",
+    "UFFDIO_MOVE",
+    "UFFDIO_REGISTER",
+    "UFFDIO_WAKE",
+    "UFFDIO_ZEROPAGE",
+    "UFFD_API",
+    "USER_MODE_ONLY",
+    "ZEROPAGE",
+]
+
+UFFD_API = 0xAA
+USER_MODE_ONLY = 1  # flag of userfaultfd(2), since 5.11: needs no privilege
+FEATURE_MOVE = 1 << 16  # since 6.8
+# Forks, mremap(2), madvise(2) that empties, munmap(2): each waits until it has been read (since 4.11).
+FEATURE_EVENTS = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 6
+
+REGISTER_MODE_MISSING = 1
+MOVE_MODE_DONTWAKE = 1
+
+API = struct.Struct("<QQQ")  # api, features, ioctls
+REGISTER = struct.Struct("<QQQQ")  # start, length, mode, ioctls
+COPY = struct.Struct("<QQQQq")  # dst, src, len, mode, bytes that were copied
+ZEROPAGE = struct.Struct("<QQQq")  # start, length, mode, bytes that were mapped
+RANGE = struct.Struct("<QQ")  # start, length
+MOVE = struct.Struct("<QQQQq")  # dst, src, len, mode, bytes that were moved
+
+# _IOWR(0xAA, number, size)
+UFFDIO_API = 0xC018AA3F
+UFFDIO_REGISTER = 0xC020AA00
+UFFDIO_MOVE = 0xC028AA05
+UFFDIO_COPY = 0xC028AA03
+UFFDIO_ZEROPAGE = 0xC020AA04
+# _IOR(0xAA, number, size)
+UFFDIO_WAKE = 0x8010AA02
+
+# struct uffd_msg: the event, then what it tells. PAGEFAULT: flags, address. FORK: a descriptor (u32), here.
+# REMAP: from, to, length. REMOVE and UNMAP: start, end.
+MESSAGE = struct.Struct("<B7xQQQ")
+EVENT_PAGEFAULT, EVENT_FORK, EVENT_REMAP, EVENT_REMOVE, EVENT_UNMAP = range(0x12, 0x17)

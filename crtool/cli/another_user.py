@@ -1,0 +1,56 @@
+"""What ``crtool restart --user`` does before the restart: it opens the image, and becomes that user for good."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import crtool
+from crtool.image.source import source_from_path
+from crtool.image.trouble import is_url
+from crtool.kernel.become import become
+
+if TYPE_CHECKING:
+    from crtool.image.keys import Keys
+
+__all__ = ["open_and_become"]
+
+# Of the standard library, what is imported when it is first used.
+_LATE = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "logging", "mmap", "secrets", "shutil", "tempfile")
+# Of the package that decrypts, likewise.
+_OF_KEYS = (
+    "cryptography.exceptions",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "cryptography.hazmat.primitives.asymmetric.x25519",
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "cryptography.hazmat.primitives.serialization",
+)
+_SEPARATE = "crtool.cli", "crtool.__main__", "crtool.image.remote"  # nothing below needs them, or they need more
+
+
+def open_and_become(name: str, source: str | int, keys: Keys | None = None) -> str | int:
+    """Opens the image, unless it is a URL, with the rights that crtool still has, and becomes user *name*.
+
+    A passphrase that may be wanted from *keys* is asked for before that: its file, or the terminal, may be the caller's
+    only. Raises NotFound, ImageError, UsageError and TargetError.
+    """
+    if isinstance(source, str) and not is_url(source):
+        source = source_from_path(source).fd
+    _import_everything()
+    if keys is not None:
+        for module in _OF_KEYS:
+            import_module(module)
+        if keys.passphrase is not None:
+            keys.passphrase()  # it is remembered
+    become(name)
+    return source
+
+
+def _import_everything() -> None:
+    """crtool may be installed where the other user may not read."""
+    for name in _LATE:
+        import_module(name)
+    for found in pkgutil.walk_packages(crtool.__path__, "crtool."):
+        if not found.name.startswith(_SEPARATE):
+            import_module(found.name)

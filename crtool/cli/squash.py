@@ -1,0 +1,72 @@
+"""``crtool squash``: one image of a chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from crtool.cli.group import VERBS, Example, Verb
+from crtool.cli.options import image_argument, json_output, parents_option, quiet, verbose
+from crtool.cli.secrets import lock_and_key_options
+from crtool.cli.story import tell_amounts
+from crtool.cli.text import as_json, count, printable, size
+from crtool.cli.views import ProgressBar
+from crtool.errors import UsageError
+
+if TYPE_CHECKING:
+    from crtool.image.keys import Keys, Lock
+
+__all__ = ["command"]
+
+_EXAMPLES = (
+    Example("Make an image that needs no other one.", "crtool squash monday.crt -o whole.crt"),
+    Example("Put it in the place of the image.", "crtool squash --force monday.crt -o monday.crt"),
+)
+
+
+@click.command(
+    "squash",
+    cls=Verb,
+    short_help=VERBS["squash"].help,
+    examples=_EXAMPLES,
+    usual="--output --force --parent",
+    result="SquashResult",
+)
+@image_argument()
+@click.option("-o", "--output", type=click.Path(), metavar="FILE", required=True, help="The image to be made.")
+@click.option("-f", "--force", is_flag=True, help="Replace an existing file; it may be IMAGE itself.")
+@click.option("--compress", default="none", show_default=True, metavar="HOW", help="As of crtool checkpoint.")
+@parents_option
+@lock_and_key_options
+@json_output
+@quiet
+@verbose
+def command(
+    image: str,
+    output: str,
+    force: bool,
+    compress: str,
+    parents: tuple[str, ...],
+    lock: Lock | None,
+    keys: Keys | None,
+    as_object: bool,
+    quiet: bool,
+) -> None:
+    """Write an image of the same as IMAGE, with everything that IMAGE takes from its parents in it.
+
+    Nothing is removed. An image that builds on IMAGE still needs IMAGE itself, and not what is made of it here.
+    """
+    from crtool.engine.squash import squash  # noqa: PLC0415 - help and errors of usage do without
+
+    if image == "-":
+        raise UsageError("a pipe cannot be squashed", "save the image to a file first")
+    with ProgressBar(enabled=not quiet) as bar:
+        result = squash(
+            image, output, force=force, compress=compress, parents=parents, lock=lock, keys=keys, progress=bar
+        )
+    tell_amounts(bar)
+    if as_object:
+        click.echo(as_json(result))
+    elif not quiet:
+        click.echo(f"{printable(result.image)}: {size(result.size)}, made of {count(result.images, 'image')}")

@@ -1,0 +1,229 @@
+"""A restart whose memory comes later: who brings it, and who watches over that.
+
+When all mappings are there, crtool bears two processes that stay behind it. The *server* has the image open and the
+userfaultfds of the tree: it brings what somebody waits for, and in between everything else, and ends. It gives out
+nothing whose checksum it has not compared in memory of its own, so the file may be removed, which changes nothing for
+who has it open; and if it is cut or overwritten, the tree is ended rather than given other bytes. The *warden* has the
+userfaultfds as well, or the kernel would give zeros to all who wait in the moment in which the server is killed; it
+ends the tree if that happens. Both say so in a line on standard error.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from crtool import faults
+from crtool.engine.contents import Run, cut
+from crtool.engine.snapshot import MemoryRecord
+from crtool.errors import CrtoolError, ImageError
+from crtool.image.reader import ImageReader
+from crtool.image.verified import VerifiedReader
+from crtool.kernel import process as kernel_process
+from crtool.kernel.prctl import set_name
+from crtool.procfs import stat as stat_file
+from crtool.procfs.read import proc_root, read
+from crtool.procfs.tasks import processes
+from crtool.puppet.birth import Newborn
+from crtool.record import dataclass
+from crtool.resources.memory import lazy
+from crtool.resources.memory.lazy import LazySpace
+from crtool.resources.memory.pages import Piece
+
+__all__ = ["Lazy"]
+
+_STDERR = 2
+_BORN, _DONE = b"+", b"-"  # what the server tells the warden: of one more userfaultfd, or of one that is not needed
+
+
+@dataclass(frozen=True)
+class _Door:
+    """A userfaultfd, and the process for which it was made."""
+
+    pid: int
+    descriptor: int
+    pieces: tuple[Piece, ...]
+
+
+class Lazy:
+    """What is still to come when everything else is there."""
+
+    def __init__(self, image: ImageReader) -> None:
+        self._image = image
+        self._doors: list[_Door] = []
+        self._pid = 0  # of the warden
+
+    def watch(self, puppet: Newborn, memory: MemoryRecord, runs: Sequence[Run]) -> None:
+        """From here on *runs* of *memory*, in the order of their addresses, come when they are asked for."""
+        if not runs:
+            return
+        mappings = [m for m in memory.mappings if next(cut(runs, m.start, m.end), None)]
+        pieces = tuple(Piece(run.start, run.length, run.data) for run in runs if run.data is not None)
+        number = lazy.register(puppet, mappings)
+        pidfd = kernel_process.open_pidfd(puppet.pid, 0)
+        try:
+            self._doors.append(_Door(puppet.pid, kernel_process.pidfd_getfd(pidfd, number), pieces))
+        finally:
+            os.close(pidfd)
+            puppet.call("close", number)
+
+    def start(self, pids: Iterable[int]) -> None:
+        """Bears server and warden. *pids*: of all processes of the tree, as crtool knows them."""
+        if not self._doors:
+            return
+        pidfds = [kernel_process.open_pidfd(pid, 0) for pid in pids]
+        self._pid = os.fork()
+        if self._pid == 0:
+            _stay_behind(self._image, self._doors, pidfds)
+        for fd in (*pidfds, *(door.descriptor for door in self._doors)):
+            os.close(fd)
+
+    def reap(self) -> None:
+        """Takes note of the warden's end if nothing has to be brought any more, after a failure."""
+        if self._pid:
+            with suppress(ChildProcessError):
+                os.waitpid(self._pid, os.WNOHANG)
+
+    def wait(self) -> None:
+        """Returns when everything has come; ImageError if it could not, and the tree has been ended."""
+        if self._pid:
+            _, status = os.waitpid(self._pid, 0)
+            self._pid = 0
+            if status:
+                raise ImageError(f"{self._image.name}: what was restarted from it has been ended")
+
+
+def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[int]) -> NoReturn:
+    """The life of the warden, and of the server, its child."""
+    status = 1
+    try:
+        gc.disable()  # whatever is collected here may close descriptors, which are others by now
+        os.setsid()
+        os.chdir("/")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
+        images = [holder.fileno() for holder in (image, *image.ancestors())]
+        _close_all_but([_STDERR, *images, *pidfds, *(door.descriptor for door in doors)])
+        proc_root.cache_clear()  # it was one of them
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("-1000")
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        server = os.fork()
+        if server == 0:
+            here.close()
+            set_name(b"crtool-lazy")
+            os._exit(_serve(VerifiedReader(image), doors, there))
+        there.close()
+        faults.disarm()
+        set_name(b"crtool-warden")
+        for fd in images:
+            os.close(fd)
+        status = int(_keep(here, [door.descriptor for door in doors], server) != 0)  # exit(2) takes 8 bits of it
+        if status:
+            _say(f"PID {doors[0].pid} and all of its tree are ended: their memory could not be brought any more")
+            _end_all(pidfds)
+    finally:
+        os._exit(status)
+
+
+def _close_all_but(kept: Sequence[int]) -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1):
+        os.dup2(null, fd)
+    for fd in sorted(int(name) for name in os.listdir("/proc/self/fd")):
+        if fd > 1 and fd not in kept:
+            with suppress(OSError):
+                os.close(fd)
+
+
+def _serve(image: VerifiedReader, doors: Sequence[_Door], line: socket.socket) -> int:
+    """Brings everything; returns an exit status."""
+    spaces = {number: LazySpace(door.descriptor, door.pieces) for number, door in enumerate(doors)}
+    count = len(spaces)
+    poll = select.poll()
+    for space in spaces.values():
+        poll.register(space.door, select.POLLIN)
+    try:
+        while spaces:
+            ready = {fd for fd, _ in poll.poll(0)}
+            for number, space in [*spaces.items()]:
+                gone = False
+                try:
+                    if space.door in ready:
+                        for born in space.hear():
+                            _tell(line, born.door)
+                            spaces[count] = born
+                            poll.register(born.door, select.POLLIN)
+                            count += 1
+                    space.answer(image)
+                    if not ready:
+                        faults.point("bring")
+                        space.go_on(image)
+                except ProcessLookupError:
+                    gone = True
+                if gone or space.is_complete:
+                    poll.unregister(space.door)
+                    os.close(space.door)
+                    with suppress(OSError):  # without a warden it goes on
+                        line.send(_DONE + number.to_bytes(4, "little"))
+                    del spaces[number]
+    except CrtoolError as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+def _tell(line: socket.socket, door: int) -> None:
+    rights = array.array("i", [door])
+    with suppress(OSError):
+        line.sendmsg([_BORN], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+def _keep(line: socket.socket, doors: list[int], server: int) -> int:
+    """Keeps the userfaultfds for as long as the server needs them; returns its wait status when it has ended."""
+    while True:
+        data, fds, _, _ = socket.recv_fds(line, 16, 1)
+        doors += fds
+        if not data:
+            break
+        if data[:1] == _DONE:
+            os.close(doors[int.from_bytes(data[1:], "little")])
+    return os.waitpid(server, 0)[1]
+
+
+def _end_all(pidfds: Sequence[int]) -> None:
+    """Kills the tree, and whoever has been born in it meanwhile."""
+    roots = [pid for pid in map(_pid_of, pidfds) if pid > 0]
+    found = set(roots)
+    stats = []
+    for pid in processes():
+        with suppress(CrtoolError):
+            stats.append(stat_file.parse(read(pid, "stat")))
+    grew = True
+    while grew:
+        born = {stat.pid for stat in stats if stat.ppid in found} - found
+        found |= born
+        grew = bool(born)
+    for fd in pidfds:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+    for pid in found - set(roots):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _pid_of(pidfd: int) -> int:
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
+        return next((int(line.split()[1]) for line in file if line.startswith(b"Pid:")), -1)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        os.write(_STDERR, f"crtool: {text}\n".encode("utf-8", "replace"))

@@ -1,0 +1,229 @@
+"""What is done with the memory of a frozen tree: it waits, it is copied at once, or it is forked and copied later.
+
+A live checkpoint lets the target go on before its memory is written. What is small is copied while it stands still,
+which takes less time than a fork; for everything else there is a twin (:mod:`crtool.puppet.twin`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
+
+from crtool.engine import guardian, once
+from crtool.engine.guardian import Guardian
+from crtool.engine.preflight import SMALL
+from crtool.engine.room import room_left
+from crtool.engine.space import AddressSpace
+from crtool.errors import CrtoolError, ObstacleError, TargetDied, TargetError
+from crtool.image.spool import Spool
+from crtool.kernel.interruption import whole
+from crtool.procfs import smaps as smaps_file
+from crtool.procfs.error import NoSuchFile
+from crtool.procfs.read import read, read_link
+from crtool.puppet.hold import HeldProcess
+from crtool.puppet.twin import Twin
+from crtool.resources.memory import mappings
+from crtool.resources.memory.frames import Common, Frames
+from crtool.resources.memory.pages import ExtentRecord
+
+__all__ = ["Live", "LiveMode", "Refused", "Waiting"]
+
+LiveMode = Literal["auto", "fork", "off"]
+
+_PATIENCE = 5.0  # seconds for which a process may resist being stopped to bury its twin
+_WHY = {
+    errno.EAGAIN: "a limit on the number of processes is reached",
+    errno.ENOMEM: "the kernel does not promise it the memory",
+    errno.ENOSYS: "the kernel, or a filter, lacks a system call for it",
+}
+
+
+_WATCHED = re.compile(rb"\nVmFlags:[^\n]* (?:um|uw|ui)\b")
+
+
+class Refused(Exception):
+    """A process cannot be forked; the text says which and why."""
+
+
+class Waiting:
+    """The tree waits until everything is written: nothing is to be done beforehand."""
+
+    def take(self, space: AddressSpace) -> None:
+        """Takes no copy."""
+
+    def keep(self, space: AddressSpace) -> None:
+        """Keeps none."""
+
+
+class Live:
+    """The copies of a tree that goes on. At the end of the block all twins are buried, whatever happened."""
+
+    def __init__(self, image: os.PathLike[str] | str | None, mode: LiveMode, memory: int) -> None:
+        """*image*: in whose folder there is room; *memory*: bytes that the tree has, as far as that is known."""
+        self.warnings: list[str] = []
+        self._special: set[int] = set()  # processes known to have memory that a fork does not carry
+        self.burial_seconds = 0.0  # for which the target has been stopped once more
+        self._image = image
+        self._twins: list[Twin] = []
+        self._unborn = False  # a twin may still be born when its parent walks home: left to the guardian
+        # Two, since contents come first in the image, but last while the target stands still.
+        self.contents, self.pages = Spool(image), Spool(image)
+        self._guardian = Guardian() if memory > SMALL or mode == "fork" else None
+        self._always = mode == "fork"
+        self._memory = memory
+        self._looked = False
+        self._alone = False  # one process has nothing in common with others
+        self._pagemaps: dict[int, int] = {}  # of those that are copied while the tree stands still
+        self._frames = Frames(self._pagemaps)
+        self._taken = 0
+        self._is_small = False  # whether the one taken last is copied rather than forked
+
+    def look(self, pids: Sequence[int]) -> None:
+        """Looks, once, at the mappings of processes that still run, for what a twin would not show.
+
+        A fork ends the watch of a userfaultfd, or hangs in one that wants to hear of forks: ObstacleError, as for
+        anybody who is watched. Raises Refused if memory could run out.
+        """
+        self._alone = len(pids) == 1
+        if self._guardian is None or self._looked:
+            return
+        self._looked = True
+        if not self._always and (room := room_left(pids[0])) < self._memory:
+            raise Refused(
+                f"PID {pids[0]} is not forked ({room >> 20} MiB of memory are left, and its writes to the "
+                f"{self._memory >> 20} MiB that it has might take as much)"
+            )
+        for pid in pids:
+            with suppress(TargetDied, TargetError):
+                text = read(pid, "smaps")
+                if _WATCHED.search(text):
+                    smaps = smaps_file.parse(text)
+                    found = mappings.obstacles(pid, [s.mapping for s in smaps], [s.flags for s in smaps])
+                    raise ObstacleError(found)
+
+    @property
+    def twins(self) -> frozenset[int]:
+        """The PIDs of the twins that live."""
+        return frozenset(twin.tid for twin in self._twins)
+
+    def start_again(self, special: int) -> None:
+        """Forgets all copies, for another attempt that knows about process *special*."""
+        self._special.add(special)
+        self.bury()
+        self._forget()
+        for spool in (self.contents, self.pages):
+            spool.close()
+        self.contents, self.pages = Spool(self._image), Spool(self._image)
+
+    def take(self, space: AddressSpace) -> None:
+        """Makes a twin that holds the memory of a process that stands still, unless that is small. Raises Refused."""
+        held, memory = space.process.held, space.process.status.memory
+        assert held is not None
+        small = memory is not None and memory.resident_anonymous + memory.swapped <= SMALL
+        self._taken += 1
+        self._is_small = self._guardian is None or (small and not self._always)
+        if self._is_small:
+            return
+        assert self._guardian is not None
+        _require_own_namespaces(space)
+        try:
+            twin = self._fork(held, self._guardian)
+        except TargetDied as error:
+            raise Refused(f"PID {space.pid} cannot be forked (PID {error.pid}, its twin, was killed)") from None
+        except OSError as error:
+            why = _WHY.get(error.errno or 0, error.strerror)
+            raise Refused(f"PID {space.pid} cannot be forked ({why})") from None
+        space.take_over(twin, self.pages, special=space.pid in self._special)
+
+    def keep(self, space: AddressSpace) -> None:
+        """Copies the memory of one that is small, now that nothing of crtool's is in it: no way home on a stack."""
+        if self._is_small:
+            space.keep(self.pages, None if self._alone else self._seen)
+
+    def _seen(self, space: AddressSpace, extents: Sequence[ExtentRecord]) -> list[Common]:
+        """What of *space*, the last that was taken, is in the spool already."""
+        number = self._taken - 1
+        self._pagemaps[number] = once.pagemap(space.process.door)
+        return self._frames.sift(number, extents)
+
+    def _forget(self) -> None:
+        for fd in self._pagemaps.values():
+            os.close(fd)
+        self._pagemaps.clear()
+        self._frames = Frames(self._pagemaps)
+        self._taken = 0
+
+    @whole
+    def _fork(self, held: HeldProcess, witness: Guardian) -> Twin:
+        """A twin, which is known from its birth on."""
+        witness.expect(held)
+        try:
+            twin = Twin.of(held)
+        finally:
+            self._unborn |= held.in_call
+        self._twins.append(twin)
+        return twin
+
+    def mourn(self, pid: int) -> None:
+        """Raises TargetError if it was a twin that has ended as *pid*."""
+        for twin in self._twins:
+            if twin.tid == pid:
+                raise TargetError(
+                    f"PID {pid}, the twin of PID {twin.owner} that was being written, was killed",
+                    "if memory was short, do without it: --live=off",
+                ) from None
+
+    def bury(self) -> None:
+        """Ends all twins and lets their parents wait for them."""
+        for twin in self._twins:
+            twin.kill()
+        for twin in self._twins:
+            # The kernel takes down its memory first, while the target runs.
+            twin.await_death()
+            start = time.monotonic()
+            try:
+                guardian.bury(twin.owner, [twin.tid], _PATIENCE)
+            except TargetDied:
+                pass
+            except CrtoolError as error:
+                self.warnings.append(
+                    f"PID {twin.tid}, the twin of PID {twin.owner}, stays as a zombie until that ends: {error.message}"
+                )
+            self.burial_seconds = max(self.burial_seconds, time.monotonic() - start)
+        self._twins.clear()
+
+    def close(self) -> None:
+        """Buries all twins."""
+        try:
+            self.bury()
+            if self._guardian is not None and not self._unborn:
+                self._guardian.dismiss()
+        finally:
+            self._forget()
+            self.contents.close()
+            self.pages.close()
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _require_own_namespaces(space: AddressSpace) -> None:
+    """Refused if a child would be born into another namespace: as its first process it would decide its fate."""
+    for kind in ("pid", "time"):
+        if f"{kind}_for_children" not in os.listdir("/proc/self/ns"):
+            continue  # a kernel without that kind of namespace
+        own = read_link(space.process.door, f"ns/{kind}")
+        try:
+            childrens = read_link(space.process.door, f"ns/{kind}_for_children")
+        except NoSuchFile:
+            childrens = b""  # a new one, of which nobody has been born yet
+        if own != childrens:
+            raise Refused(f"PID {space.pid} cannot be forked (its children get a {kind} namespace of their own)")

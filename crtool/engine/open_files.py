@@ -1,0 +1,195 @@
+"""What a frozen tree has open: tables of descriptors, the open file descriptions in them, roots and folders.
+
+Each thing that several processes share is found once, by kcmp(2), and has its place in a table. Descriptors are
+borrowed: crtool itself asks, peeks and measures what is behind them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from crtool.engine.freeze import Frozen
+from crtool.engine.in_flight import settle_sockets
+from crtool.engine.preflight import Report
+from crtool.engine.snapshot import FilesRecord
+from crtool.errors import ObstacleError
+from crtool.kernel import process as kernel_process
+from crtool.kernel.process import Identities
+from crtool.procfs import fdinfo as fdinfo_file
+from crtool.procfs.read import read
+from crtool.procfs.status import Status
+from crtool.puppet.puppet import Puppet
+from crtool.resources.files import kinds, owners
+from crtool.resources.files.collector import Inodes
+from crtool.resources.files.epoll_targets import EpollTargets
+from crtool.resources.files.fs import FsRecord
+from crtool.resources.files.inherited import InheritedRecord
+from crtool.resources.files.kinds import DescriptionRecord
+from crtool.resources.files.locks import Locks, TableLocks
+from crtool.resources.files.openfile import OpenFile, borrow
+from crtool.resources.files.rings import Rings
+from crtool.resources.files.sockets.guard import Guard
+from crtool.resources.files.sockets.tcp import TcpRecord
+from crtool.resources.files.sockets.tcp_connections import Connections
+from crtool.resources.files.sockets.unix_collect import UnixSockets
+from crtool.resources.files.table import DescriptorRecord, TableRecord
+from crtool.resources.files.terminals import Terminals
+
+__all__ = ["OpenFiles", "opened"]
+
+
+@contextmanager
+def opened(path: str, flags: int = os.O_PATH) -> Iterator[tuple[int, bytes]]:
+    """What a link of /proc leads to, opened, and the text of the link."""
+    link = os.fsencode(os.readlink(path))
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        yield fd, link
+    finally:
+        os.close(fd)
+
+
+class OpenFiles:
+    """Collects what the processes of a frozen tree have open."""
+
+    def __init__(self, frozen: Frozen, report: Report, inodes: Inodes, connections: Connections) -> None:
+        self.losses: list[str] = []  # what of open files does not come back
+        self._frozen = frozen
+        self._report = report
+        self._inodes = inodes
+        self._connections = connections
+        self._tables: list[TableRecord] = []
+        self._table_ids = Identities(kernel_process.KCMP_FILES)
+        self._views: list[FsRecord] = []
+        self._view_ids = Identities(kernel_process.KCMP_FS)
+        self._descriptions: list[DescriptionRecord] = []
+        self._locks = Locks(self.losses.append)
+        self._owners: list[owners.OwnerRecord] = []
+        self._description_ids = Identities(kernel_process.KCMP_FILE)
+        self._watched = EpollTargets()
+        self._pipes = Rings(lambda file: inodes.index(file.local, file.link))
+        self._terminals = Terminals(self._puppet_of)
+        self._guard = Guard()
+        self.unix = UnixSockets(report.policy.unix, self._guard)
+        self._shared = kinds.Shared(
+            lambda file: inodes.index(file.local, file.link),
+            self._pipes.index,
+            self._terminals.end,
+            self._holder,
+            connections.add,
+            self.unix.dump,
+            self._guard,
+            self._lost,
+        )
+
+    def close(self) -> None:
+        """Gives back what has been borrowed."""
+        self._pipes.close()
+        self._guard.close()
+        self.unix.close()
+        self._terminals.ends.close()
+
+    def table(self, pid: int, tid: int) -> int:
+        """The index of the table of descriptors of a thread, which is read if it is new."""
+        table, new = self._table_ids.find(tid)
+        if new:
+            self._tables.append(TableRecord((), ()))  # its place
+            self._tables[table] = self._dump_table(pid, tid)
+        return table
+
+    def view(self, pid: int, tid: int, status: Status) -> int:
+        """The index of root, folder and umask of a thread, which has *status*."""
+        view, new = self._view_ids.find(tid)
+        if new:
+            base = f"/proc/{pid}/task/{tid}"
+            with opened(f"{base}/root") as (fd, link):
+                root = self._inodes.index(fd, link)
+            with opened(f"{base}/cwd") as (fd, link):
+                cwd = self._inodes.index(fd, link)
+            self._views.append(FsRecord(root, cwd, status.umask or 0))
+        return view
+
+    def settle(self) -> None:
+        """Completes what can only be told when everybody has been asked."""
+        processes = self._frozen.processes
+        settle_sockets(
+            self.unix,
+            self._descriptions,
+            self._description_ids,
+            self._description,
+            self._watched,
+            processes,
+            self._lost,
+        )
+        self._watched.complete(self._descriptions, self._tables)
+        self._rings = self._pipes.records()
+        whole = self._connections.complete()
+        for index, record in enumerate(self._descriptions):
+            if isinstance(record, TcpRecord):
+                self._descriptions[index] = whole(record)
+        self._terminal = self._terminals.callers(process.stat for process in processes.values())
+
+    def record(self) -> FilesRecord:
+        """All of it, when it is settled."""
+        return FilesRecord(
+            inodes=tuple(self._inodes.records),
+            pipes=self._rings,
+            ptys=tuple(self._terminals.pairs),
+            terminal=self._terminal,
+            tcp_table=self._connections.table,
+            descriptions=tuple(self._descriptions),
+            owners=tuple(self._owners),
+            tables=tuple(self._tables),
+            views=tuple(self._views),
+        )
+
+    def _dump_table(self, pid: int, tid: int) -> TableRecord:
+        pidfd = kernel_process.pidfd_open(tid)
+        try:
+            found = self._locks.table()
+            descriptors = tuple(self._descriptors(pid, tid, pidfd, found))
+            return TableRecord(descriptors, found.records())
+        finally:
+            os.close(pidfd)
+
+    def _descriptors(self, pid: int, tid: int, pidfd: int, found: TableLocks) -> Iterator[DescriptorRecord]:
+        base = f"/proc/{pid}/task/{tid}"
+        for fd in sorted(int(name) for name in os.listdir(f"{base}/fd")):
+            link = os.fsencode(os.readlink(f"{base}/fd/{fd}"))
+            info = fdinfo_file.parse(read(pid, f"fdinfo/{fd}", tid))
+            place = (link, info.flags & ~os.O_CLOEXEC, info.pos)
+            description, new = self._description_ids.find(tid, fd, place)
+            if new:
+                with borrow(pidfd, pid, fd, link, info) as file:
+                    self._descriptions.append(self._description(file))
+                    self._watched.add(file, tid, description)
+                    if (owner := owners.dump(file)) is not None:
+                        self._owners.append(owner)
+            else:
+                self._watched.note(tid, fd, description)
+            found.add(pid, fd, description, info)
+            yield DescriptorRecord(fd, description, bool(info.flags & os.O_CLOEXEC))
+
+    def _description(self, file: OpenFile) -> DescriptionRecord:
+        if (obstacle := kinds.obstacle(file)) is not None:
+            raise ObstacleError([obstacle])
+        stream = self._report.inherited.get((file.stat.st_dev, file.stat.st_ino))
+        return kinds.dump(file, self._shared) if stream is None else InheritedRecord(stream)
+
+    def _holder(self, file: OpenFile) -> Puppet | None:
+        """The held task by whose descriptor *file* was found; a thread with a table of its own cannot be used."""
+        held = self._frozen.processes[file.pid].held
+        if held is None:
+            return None
+        same = kernel_process.kcmp(os.getpid(), held.caller.tid, kernel_process.KCMP_FILE, file.local, file.fd)
+        return held if same == 0 else None
+
+    def _lost(self, file: OpenFile, what: str) -> None:
+        self.losses.append(f"PID {file.pid} fd {file.fd}: {what} is lost")
+
+    def _puppet_of(self, pid: int) -> Puppet:
+        held = self._frozen.processes[pid].held
+        assert held is not None
+        return held

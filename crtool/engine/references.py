@@ -1,0 +1,258 @@
+"""The records of an image are what their types say. Whether they go together is judged here, before anybody uses them.
+
+Tables refer to each other by index, processes by PID, memory and contents to the data area by offset. All of that is
+compared once, so that whoever follows a reference later finds what it leads to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from crtool.engine.snapshot import MemoryRecord, ProcessRecord, Snapshot
+from crtool.errors import ImageError, Obstacle
+from crtool.image import codec
+from crtool.image.reader import ImageReader
+from crtool.image.trouble import ANOTHER_COPY
+from crtool.resources.files.epoll import EpollRecord
+from crtool.resources.files.fanotify import FanotifyRecord
+from crtool.resources.files.inodes import ContentRecord, InodeRecord, MountedRecord, PathRecord
+from crtool.resources.files.inotify import InotifyRecord
+from crtool.resources.files.pipes import PipeEndRecord
+from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.sockets.unix import UnixRecord
+from crtool.resources.memory import pages
+from crtool.resources.namespaces import tmpfs
+from crtool.resources.namespaces.mounts import MountsRecord
+from crtool.resources.namespaces.own_mounts import MountRecord
+
+__all__ = ["judge_references", "mounted_obstacles", "read_snapshot"]
+
+_YEAR_10000 = 253402300800  # seconds since the epoch
+_NO_DESCRIPTOR = 1 << 31  # descriptors are of type int
+_NO_ADDRESS = 1 << 64
+_NO_MODE = 1 << 32
+_SHOWN = 200  # characters of a path
+
+
+def read_snapshot(reader: ImageReader) -> Snapshot:
+    """The records of an image; ImageError unless they are right, each by itself and all together."""
+    snapshot = codec.unpack(reader.records, Snapshot)
+    judge_references(snapshot, reader.length)
+    return snapshot
+
+
+def judge_references(snapshot: Snapshot, data_length: int) -> None:
+    """ImageError if a record refers to something that is not in the image, whose data area has *data_length* bytes."""
+    if not 0 <= snapshot.host.created < _YEAR_10000:
+        _refuse("the image was made at an impossible time")
+    _judge_processes(snapshot)
+    for memory in snapshot.memories:
+        _judge_memory(memory, snapshot, data_length)
+    _judge_files(snapshot, data_length)
+    _judge_descriptions(snapshot)
+    living = {record.pids[0] for record in snapshot.processes if not record.zombie}
+    _judge_namespaces(snapshot, living)
+    _judge_ipc(snapshot, living)
+
+
+def _refuse(what: str) -> NoReturn:
+    raise ImageError(what, ANOTHER_COPY)
+
+
+def _within(indices: Iterable[int], table: Sequence[object], what: str, lowest: int = 0) -> None:
+    """Refuses *indices* that lead to nothing in *table*; −1 may mean nothing by itself."""
+    found = list(indices)
+    if found and not lowest <= min(found) <= max(found) < len(table):
+        _refuse(f"{what} that is not in the image")
+
+
+def _judge_processes(snapshot: Snapshot) -> None:
+    if not snapshot.processes or any(not record.pids for record in snapshot.processes):
+        _refuse("the process table is empty, or has somebody without a PID")
+    pids = [record.pids[0] for record in snapshot.processes]
+    if min(pids) <= 0 or len(set(pids)) < len(pids):
+        _refuse("the process table has a PID twice, or one that is none")
+    if not all(record.pids for record in snapshot.absent):
+        _refuse("somebody absent has no number")
+    for record in snapshot.processes:
+        if record.zombie:
+            if record.threads or record.memory != -1:
+                _refuse(f"PID {record.pids[0]} is a zombie with threads or memory")
+        else:
+            _judge_living(record, snapshot)
+
+
+def _judge_living(record: ProcessRecord, snapshot: Snapshot) -> None:
+    who = f"PID {record.pids[0]}"
+    if not record.threads or record.state is None or not all(thread.tids for thread in record.threads):
+        _refuse(f"{who} has no threads, or no state")
+    _within([record.memory], snapshot.memories, f"{who} has memory")
+    _within([thread.files for thread in record.threads], snapshot.files.tables, f"{who} has a file table")
+    _within([thread.fs for thread in record.threads], snapshot.files.views, f"{who} has a root folder")
+
+
+def _judge_memory(memory: MemoryRecord, snapshot: Snapshot, data_length: int) -> None:
+    inodes = snapshot.files.inodes
+    _within([mapping.inode for mapping in memory.mappings], inodes, "a file is mapped", lowest=-1)
+    _within([memory.exe], inodes, "a program is executed")
+    areas = [(area.start, area.end) for area in memory.mappings] + [(area.start, area.end) for area in memory.guards]
+    for start, end in areas:
+        if not 0 <= start < end <= _NO_ADDRESS:
+            _refuse(f"a mapping from {start:#x} to {end:#x} is impossible")
+    last = 0
+    for extent in memory.extents:
+        if extent.length <= 0 or extent.start < last:
+            _refuse(f"saved pages at {extent.start:#x} are impossible")
+        last = extent.start + extent.length
+    _judge_data(memory.data, pages.total(memory.extents), data_length)
+    last = 0
+    for shared in memory.shared:
+        if shared.length <= 0 or shared.start < last:
+            _refuse(f"saved pages at {shared.start:#x} are impossible")
+        _judge_data(shared.data, shared.length, data_length)
+        last = shared.start + shared.length
+
+
+def _judge_data(offset: int, length: int, data_length: int) -> None:
+    if offset < 0 or offset + length > data_length:
+        _refuse(f"the records want data at {offset} that the image does not have")
+
+
+def _judge_files(snapshot: Snapshot, data_length: int) -> None:
+    files = snapshot.files
+    for record in files.inodes:
+        if isinstance(record, PathRecord | MountedRecord) and not _can_be(record):
+            _refuse("a file has an impossible path, type or size")
+        if (content := _content(record)) is None:
+            continue
+        if content.size < 0 or any(offset < 0 or length <= 0 for offset, length in content.extents):
+            _refuse("the content of a file is impossible")
+        _judge_data(content.data, sum(length for _, length in content.extents), data_length)
+    _within([ring.inode for ring in files.pipes], files.inodes, "a pipe has a name", lowest=-1)
+    _within([inode for view in files.views for inode in (view.root, view.cwd)], files.inodes, "there is a folder")
+    for table in files.tables:
+        numbers = [descriptor.fd for descriptor in table.descriptors]
+        if (numbers and not 0 <= min(numbers) <= max(numbers) < _NO_DESCRIPTOR) or len(set(numbers)) < len(numbers):
+            _refuse("a file table has impossible descriptors")
+        _within([found.description for found in table.descriptors], files.descriptions, "a file is open")
+
+
+def _can_be(record: PathRecord | MountedRecord) -> bool:
+    return bool(record.path) and b"\0" not in record.path and record.size >= 0 and 0 <= record.mode < _NO_MODE
+
+
+def _content(record: InodeRecord) -> ContentRecord | None:
+    match record:
+        case PathRecord():
+            return None if record.kept is None else record.kept.content
+        case MountedRecord():
+            return None
+    return record.content
+
+
+def _judge_descriptions(snapshot: Snapshot) -> None:
+    files = snapshot.files
+    for record in files.descriptions:
+        match record:
+            case RegularRecord():
+                _within([record.inode], files.inodes, "a file is open")
+            case PipeEndRecord():
+                _within([record.pipe], files.pipes, "a pipe is open")
+            case InotifyRecord():
+                _within([watch.inode for watch in record.watches], files.inodes, "a file is watched")
+            case FanotifyRecord():
+                _within([mark.inode for mark in record.marks], files.inodes, "a file is watched", lowest=-1)
+            case EpollRecord():
+                _within([record.table], files.tables, "an epoll instance is in a file table")
+                _within([entry.description for entry in record.entries], files.descriptions, "epoll waits for a file")
+            case UnixRecord():
+                flying = [index for message in record.messages for index in message.descriptions]
+                _within(flying, files.descriptions, "a message carries a file")
+
+
+def _judge_namespaces(snapshot: Snapshot, living: set[int]) -> None:
+    for namespace in snapshot.namespaces:
+        who = set(namespace.members)
+        if isinstance(namespace, MountsRecord):
+            who.update(proc.by for proc in namespace.procs)
+        if not namespace.members or not who <= living:
+            _refuse(f"a namespace of the image has members that are not in the process table: {sorted(who)[:9]}")
+        if isinstance(namespace, MountsRecord):
+            for mount in namespace.own:
+                _judge_mount(mount)
+    _judge_mounted(snapshot)
+
+
+def _judge_mount(mount: MountRecord) -> None:
+    where = mount.point.decode(errors="replace")[:_SHOWN]
+    if not mount.point.startswith(b"/") or b"\0" in mount.point + mount.source + mount.options:
+        _refuse(f"a mount at {where!r} is impossible")
+    if mount.content is None:
+        return
+    if any(_is_impossible(entry) for entry in mount.content) or not tmpfs.is_sound(mount.content):
+        _refuse(f"the image has a tmpfs at {where} that none can be")
+
+
+def _is_impossible(entry: tmpfs.EntryRecord) -> bool:
+    if not 0 <= entry.mode < _NO_MODE or entry.size < 0 or b"\0" in entry.target:
+        return True
+    return any(offset < 0 or offset + len(content) > entry.size for offset, content in entry.pieces)
+
+
+def _judge_mounted(snapshot: Snapshot) -> None:
+    first = {record.members[0] for record in snapshot.namespaces if isinstance(record, MountsRecord)}
+    members = {inode.member for inode in snapshot.files.inodes if isinstance(inode, MountedRecord)}
+    if members - first or mounted_obstacles(snapshot):
+        _refuse("the image tells of files in mount namespaces which it lacks, or which are not just open")
+
+
+def _judge_ipc(snapshot: Snapshot, living: set[int]) -> None:
+    if (record := snapshot.ipc) is None:
+        return
+    for segment in record.segments:
+        inodes = snapshot.files.inodes
+        if not 0 <= segment.inode < len(inodes) or isinstance(inodes[segment.inode], PathRecord | MountedRecord):
+            _refuse(f"the image lacks the content of System V shared memory with id {segment.permissions.id}")
+    counts = {each.permissions.id: len(each.levels) for each in record.semaphores}
+    for adjustment in record.adjustments:
+        number, pid = adjustment.number, adjustment.pid
+        if pid not in living or not 0 <= number < counts.get(adjustment.set, 0):
+            _refuse(f"PID {pid} has a semaphore adjusted that is not in the image: {adjustment.set}, {number}")
+
+
+def mounted_obstacles(snapshot: Snapshot) -> list[Obstacle]:
+    """What is the matter with files in mount namespaces of the tree: they can be open, and folders current, no more.
+
+    A restart opens them late, when the mount namespaces are there.
+    """
+    mounted = {index for index, inode in enumerate(snapshot.files.inodes) if isinstance(inode, MountedRecord)}
+    if not mounted:
+        return []
+    found = []
+    in_flight = {
+        number
+        for record in snapshot.files.descriptions
+        if isinstance(record, UnixRecord)
+        for message in record.messages
+        for number in message.descriptions
+    }
+    for index, record in enumerate(snapshot.files.descriptions):
+        used = {record.inode} if isinstance(record, RegularRecord) and index in in_flight else set()
+        if isinstance(record, InotifyRecord):
+            used = {watch.inode for watch in record.watches}
+        if isinstance(record, FanotifyRecord):
+            used = {mark.inode for mark in record.marks}
+        found += [_mounted(snapshot, snapshot.root, inode, "in flight, or watched") for inode in used & mounted]
+    for process in snapshot.processes:
+        if process.memory >= 0:
+            memory = snapshot.memories[process.memory]
+            used = {memory.exe, *(mapping.inode for mapping in memory.mappings)}
+            found += [_mounted(snapshot, process.pids[0], inode, "mapped") for inode in used & mounted]
+    return found
+
+
+def _mounted(snapshot: Snapshot, pid: int, inode: int, how: str) -> Obstacle:
+    path = getattr(snapshot.files.inodes[inode], "path", b"").decode(errors="replace")
+    cause = f"has {path} {how}, which lies on a mount that only its mount namespace has"
+    return Obstacle(pid, "", cause, "run crtool in the mount namespace of the process")

@@ -1,0 +1,132 @@
+"""POSIX message queues (mq_overview(7)).
+
+The kernel keeps a queue until it is unlinked and closed: its name, how many messages of which size it holds, the
+messages with their priorities, and who is to be told of the next one (mq_notify(3)).
+
+We ask a borrowed descriptor by mq_getattr(3), and read whom it tells from the queue as a file.
+
+A queue that has a name stays where it is, with its messages, as a file does, and is opened again; if it is gone by then
+it is made anew, empty. One that was unlinked is made anew.
+
+Refused: messages in a queue that was unlinked, which can only be read by taking them out; a notification of a process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from contextlib import suppress
+
+from crtool.errors import EnvironmentDiffers, Obstacle
+from crtool.kernel import mqueue
+from crtool.record import dataclass
+from crtool.resources.files.openfile import OpenFile
+
+__all__ = ["MqueueRecord", "dump", "obstacle", "recognise", "restore"]
+
+_LINK = re.compile(rb"/([^/]+)", re.DOTALL)
+_DELETED = b" (deleted)"
+_TOLD = re.compile(rb"NOTIFY_PID:(\d+)")
+
+
+@dataclass(frozen=True)
+class MqueueRecord:
+    """An open message queue."""
+
+    name: bytes  # without the slash
+    unlinked: bool
+    inode: int  # st_ino: descriptors of one queue have the same
+    flags: int  # O_* as fcntl(F_GETFL) gives them
+    mode: int  # permissions
+    uid: int
+    gid: int
+    most: int  # messages that it can hold
+    largest: int  # bytes of a message
+    messages: int  # in it then
+
+
+def recognise(file: OpenFile) -> bool:
+    """Whether *file* is a message queue: by its path it looks like a file in the root folder."""
+    if not stat.S_ISREG(file.stat.st_mode) or file.flags & os.O_PATH or not _LINK.fullmatch(file.link):
+        return False
+    try:
+        mqueue.attributes(file.local)
+    except OSError:
+        return False
+    return True
+
+
+def _is_unlinked(file: OpenFile) -> bool:
+    return file.stat.st_nlink == 0
+
+
+def obstacle(file: OpenFile, where: str) -> Obstacle | None:
+    """Why *file* cannot be saved, if so."""
+    _, _, messages = mqueue.attributes(file.local)
+    if messages and _is_unlinked(file):
+        cause = f"a message queue that was unlinked, with {messages} messages that nobody has received"
+        return Obstacle(file.pid, where, cause, "let the program receive them first")
+    reader = os.open(f"/proc/self/fd/{file.local}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        told = _TOLD.search(os.pread(reader, 256, 0))
+    finally:
+        os.close(reader)
+    if told and int(told[1]):
+        cause = f"a message queue that tells PID {int(told[1])} of the next message (mq_notify)"
+        return Obstacle(file.pid, where, cause, "try again when a message has come")
+    return None
+
+
+def dump(file: OpenFile) -> MqueueRecord:
+    """The record of *file*."""
+    most, largest, messages = mqueue.attributes(file.local)
+    return MqueueRecord(
+        name=file.link[1:].removesuffix(_DELETED) if _is_unlinked(file) else file.link[1:],
+        unlinked=_is_unlinked(file),
+        inode=file.stat.st_ino,
+        flags=file.flags,
+        mode=stat.S_IMODE(file.stat.st_mode),
+        uid=file.stat.st_uid,
+        gid=file.stat.st_gid,
+        most=most,
+        largest=largest,
+        messages=messages,
+    )
+
+
+def restore(record: MqueueRecord, made: int) -> int:
+    """Opens the queue. *made*: a descriptor of the same queue that was restored already, −1 for none."""
+    flags = (record.flags & (os.O_ACCMODE | os.O_NONBLOCK)) | os.O_CLOEXEC
+    if made >= 0:
+        return os.open(f"/proc/self/fd/{made}", flags)
+    shown = "/" + record.name.decode(errors="replace")
+    try:
+        if not record.unlinked:
+            with suppress(FileNotFoundError):
+                return _judged(record, mqueue.open_queue(record.name, flags), shown)
+        return _new(record, flags, shown)
+    except OSError as error:
+        cause = f"the message queue {shown} cannot be opened: {error.strerror}"
+        raise EnvironmentDiffers(cause, "put it back, or raise the limits in /proc/sys/fs/mqueue") from None
+
+
+def _judged(record: MqueueRecord, fd: int, shown: str) -> int:
+    most, largest, _ = mqueue.attributes(fd)
+    if (most, largest) != (record.most, record.largest):
+        os.close(fd)
+        cause = f"the message queue {shown} holds {most} messages of {largest} bytes now"
+        raise EnvironmentDiffers(cause, f"make it anew, for {record.most} messages of {record.largest} bytes")
+    return fd
+
+
+def _new(record: MqueueRecord, flags: int, shown: str) -> int:
+    if record.messages:
+        raise EnvironmentDiffers(f"the message queue {shown}, which held {record.messages} messages, is gone")
+    name = b".crtool-%d" % os.getpid() if record.unlinked else record.name
+    fd = mqueue.open_queue(name, flags | os.O_CREAT | os.O_EXCL, 0o600, record.most, record.largest)
+    if record.unlinked:
+        mqueue.unlink(name)
+    os.fchown(fd, record.uid, record.gid)
+    os.fchmod(fd, record.mode)
+    return fd

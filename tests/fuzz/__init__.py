@@ -1,0 +1,1 @@
+"""What reads images, under inputs that somebody would make who means harm."""

@@ -1,0 +1,159 @@
+"""Folders of images: what is listed, what is removed, and what never is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import crtool
+from crtool.engine import store
+from crtool.errors import ImageError, NotFound, UsageError
+
+NULL = subprocess.DEVNULL
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One with four images of a sleeping process, written a minute after the other: 0.crt is the oldest."""
+    sleeper = subprocess.Popen(["sleep", "1000"], stdin=NULL, stdout=NULL, stderr=NULL)
+    try:
+        while Path(f"/proc/{sleeper.pid}/comm").read_text() != "sleep\n":
+            pass
+        for number in range(4):
+            path = tmp_path / f"{number}.crt"
+            crtool.checkpoint(sleeper.pid, path)
+            os.utime(path, (1_000_000_000 + 60 * number,) * 2)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    return tmp_path
+
+
+def damage(path: Path) -> None:
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.seek(status.st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, (status.st_mtime, status.st_mtime))
+
+
+def names(paths: object) -> list[str]:
+    return [os.path.basename(path) for path in paths]  # type: ignore[attr-defined]
+
+
+def crtool_says(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "crtool", *map(str, words)], capture_output=True, text=True)
+
+
+def test_the_list(folder: Path) -> None:
+    (folder / "notes.txt").touch()
+    listed = json.loads(crtool_says("ls", "--json", folder).stdout)
+
+    assert ["3.crt", "2.crt", "1.crt", "0.crt"] == names(image["path"] for image in listed["images"])
+    assert {("sleep 1000", 1)} == {(image["command"], image["processes"]) for image in listed["images"]}
+
+
+def test_a_damaged_image_in_the_list(folder: Path) -> None:
+    damage(folder / "2.crt")
+    (folder / "1.crt").write_bytes(b"")
+    unread = {image.path[-5:]: image.damaged for image in store.list_store(str(folder)).images}
+    read = {image.path[-5:]: image.damaged for image in store.list_store(str(folder), verify_all=True).images}
+
+    assert [None, None] == [unread["3.crt"], unread["0.crt"]]
+    assert "1.crt: the file is empty" in str(unread["1.crt"])
+    assert "2.crt: the image is damaged: data" in str(read["2.crt"])
+    assert [None, None] == [read["3.crt"], read["0.crt"]]
+
+
+def test_the_newest_that_is_whole(folder: Path) -> None:
+    damage(folder / "3.crt")
+    said: list[str] = []
+
+    assert str(folder / "2.crt") == store.newest_whole(str(folder), said.append)
+    assert 1 == len(said)
+    assert "3.crt: the image is damaged" in said[0]
+
+
+def test_none_is_whole(folder: Path) -> None:
+    for path in folder.iterdir():
+        damage(path)
+
+    with pytest.raises(ImageError, match="has no whole image: all 4 are damaged"):
+        store.newest_whole(str(folder), lambda line: None)
+
+
+def test_the_newest_are_kept(folder: Path) -> None:
+    damage(folder / "3.crt")
+    size = sum((folder / name).stat().st_size for name in ("3.crt", "0.crt"))
+    planned = store.prune(str(folder), 2, dry_run=True)
+    before = sorted(names(folder.iterdir()))
+    done = store.prune(str(folder), 2)
+
+    assert ["0.crt", "1.crt", "2.crt", "3.crt"] == before
+    assert (["2.crt", "1.crt"], ["3.crt", "0.crt"], size) == (names(done.kept), names(done.removed), done.freed)
+    assert (planned.kept, planned.removed, planned.freed) == (done.kept, done.removed, done.freed)
+    assert ["1.crt", "2.crt"] == sorted(names(folder.iterdir()))
+
+
+def test_nothing_goes_while_nothing_is_whole(folder: Path) -> None:
+    for path in folder.iterdir():
+        damage(path)
+    done = store.prune(str(folder), 1)
+
+    assert () == done.removed
+    assert 4 == len(list(folder.iterdir()))
+
+
+def test_what_is_no_store(tmp_path: Path) -> None:
+    missing = crtool_says("ls", tmp_path / "none")
+    empty = crtool_says("restart", tmp_path)
+
+    assert (127, True) == (missing.returncode, "none: No such file or directory" in missing.stderr)
+    assert (127, True) == (empty.returncode, "has no image (*.crt)" in empty.stderr)
+    with pytest.raises(UsageError):
+        store.prune(str(tmp_path), 0)
+    with pytest.raises(NotFound):
+        store.prune(str(tmp_path / "none"), 1)
+
+
+def test_the_command_line(folder: Path) -> None:
+    dry = crtool_says("prune", "-n", "--keep", "3", folder)
+    done = crtool_says("prune", "--keep", "3", folder)
+
+    assert (0, True) == (dry.returncode, "would remove" in dry.stdout)
+    assert f"removed {folder}/0.crt\n" in done.stdout
+    assert "3 images kept, 1 image removed" in done.stdout
+
+
+def test_what_a_kept_image_builds_on_stays(folder: Path) -> None:
+    """0 is whole; 1 builds on it; 2 is whole; 3 builds on 1 and so, directly, on both."""
+    sleeper = subprocess.Popen(["sleep", "1000"], stdin=NULL, stdout=NULL, stderr=NULL)
+    try:
+        while Path(f"/proc/{sleeper.pid}/comm").read_text() != "sleep\n":
+            pass
+        for name, parent in (("0", None), ("1", "0"), ("2", None), ("3", "1")):
+            path, before = folder / f"{name}.crt", None if parent is None else folder / f"{parent}.crt"
+            crtool.checkpoint(sleeper.pid, path, force=True, parent=before)
+            os.utime(path, (1_000_000_000 + 60 * int(name),) * 2)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    listed = {image.path[-5:]: names(image.parents) for image in store.list_store(str(folder)).images}
+    done = store.prune(str(folder), 1)
+
+    assert ["0.crt"] == listed["1.crt"]
+    assert "0.crt" in listed["3.crt"]
+    assert (["3.crt"], sorted(listed["3.crt"])) == (names(done.kept), sorted(names(done.needed)))
+    assert "2.crt" in names(done.removed)
+    assert "3.crt" == os.path.basename(store.newest_whole(str(folder), print))
+
+    (folder / "0.crt").unlink()
+    (lost,) = [image for image in store.list_store(str(folder)).images if image.path.endswith("3.crt")]
+    assert "its parent" in str(lost.damaged)

@@ -1,0 +1,234 @@
+"""An ordinary user saves his own processes and brings them back, in a user namespace and a PID namespace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .harness.catalogue import Specimen, catalogue
+from .harness.processes import Deadline, end, family, reap_all
+from .harness.run import REPOSITORY, Run, Skipped, User
+from .test_pidns import keeper_of, numbers_of, reaped
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+
+ID = 54321
+GROUPS = ("tree", "terminals", "time", "signals")
+NOWHERE: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+REFUSED = "terminals_exclusive"  # only CAP_SYS_ADMIN opens such a terminal
+SPECIMENS = [
+    specimen for specimen in catalogue()
+    if specimen.group in GROUPS and not specimen.needs and specimen.name != REFUSED
+]  # fmt: skip
+
+
+@cache
+def user() -> User:
+    """Somebody without any right, with a Python of this very version that he may execute; else the test is skipped."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    folders = [str(REPOSITORY), *site.getsitepackages()]
+    environment = {"PYTHONPATH": ":".join(folders), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/"}
+    for python in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+        if os.path.exists(python):
+            command = [python, "-c", "import crtool.cli.main, xxhash, msgpack"]
+            who: dict[str, Any] = {"user": ID, "group": ID, "extra_groups": [], "env": {**os.environ, **environment}}
+            try:
+                subprocess.run(command, cwd="/", check=True, capture_output=True, **who)
+            except (OSError, subprocess.CalledProcessError):
+                continue
+            return User(ID, python, environment)
+    pytest.skip(f"there is no {version} that everybody may execute")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """The user's own, where he can go: the folders of pytest are root's."""
+    path = Path(tempfile.mkdtemp())
+    os.chown(path, ID, ID)
+    yield path
+    shutil.rmtree(path)
+
+
+def as_user(*command: object, **options: Any) -> dict[str, Any]:
+    """Arguments for subprocess."""
+    environment = {**os.environ, **user().environment}
+    who: dict[str, Any] = {"user": ID, "group": ID, "extra_groups": [], "env": environment, "stdin": subprocess.DEVNULL}
+    return {"args": list(map(str, command)), **who, **options}
+
+
+def crtool(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = (user().python, "-m", "crtool", *arguments)
+    return subprocess.run(**as_user(*command, text=True, capture_output=True, timeout=60, check=False, **options))
+
+
+@pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
+def test_specimens_find_everything_as_it_was(specimen: Specimen, folder: Path) -> None:
+    run = Run(specimen, folder, user())
+    try:
+        run.await_ready()
+        before = run.root
+        run.restart(run.checkpoint("--kill"))
+        assert [run.root, before] == numbers_of(run.root)
+        run.pass_judgement()
+    except Skipped as reason:
+        pytest.skip(str(reason))
+    finally:
+        run.end()
+
+
+def test_an_ipc_namespace_that_may_not_be_entered(folder: Path) -> None:
+    command = ("unshare", "-U", "--map-current-user", "--ipc", "sleep", "99")
+    with subprocess.Popen(**as_user(*command, **NOWHERE)) as process:
+        try:
+            own = os.readlink("/proc/self/ns/ipc")
+            Deadline(30, "sleep").wait_until(
+                lambda: os.readlink(f"/proc/{process.pid}/ns/ipc") != own
+                and Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n"
+            )
+            done = crtool("checkpoint", process.pid, "-o", folder / "x.crt")
+            assert 122 == done.returncode, done.stderr
+            assert "lives in another ipc namespace, which crtool may not enter" in done.stderr
+            assert process.poll() is None
+        finally:
+            process.kill()
+
+
+def test_what_is_refused_by_name(folder: Path) -> None:
+    run = Run(next(specimen for specimen in catalogue() if specimen.name == REFUSED), folder, user())
+    try:
+        run.await_ready()
+        done = run.attempt("checkpoint", str(run.root), "-o", str(folder / "x.crt"), "--kill")
+        assert 122 == done.returncode
+        assert b"TIOCEXCL" in done.stdout.splitlines()[0]
+        run.pass_judgement()
+    finally:
+        run.end()
+
+
+@pytest.fixture
+def job(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The computation of the quickstart in mid-work."""
+    shutil.copy(REPOSITORY / "examples" / "primes.py", folder)
+    with open(folder / "log", "wb") as log:
+        os.fchown(log.fileno(), ID, ID)
+        command = (user().python, "primes.py", 30_000_000)
+        process = subprocess.Popen(**as_user(*command, cwd=folder, stdout=log, stderr=log, start_new_session=True))
+    Deadline(60, "some lines").wait_until(lambda: len((folder / "log").read_text().splitlines()) > 8)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_quickstart(job: subprocess.Popen[bytes], folder: Path) -> None:
+    """Saved in mid-work, killed, and brought back, to the same result as one that was never interrupted."""
+    members = family(job.pid)
+    done = crtool("checkpoint", job.pid, "--kill", "-o", "primes.crt", cwd=folder)
+    assert 0 == done.returncode, done.stderr
+    job.wait()
+    end(members)
+    done = crtool("restart", "primes.crt", "-q", cwd=folder)
+    assert 0 == done.returncode, done.stderr
+    reference = subprocess.run(
+        [sys.executable, folder / "primes.py", "30000000"], capture_output=True, text=True, check=True
+    )
+
+    assert reference.stdout == (folder / "log").read_text()
+
+
+@pytest.fixture
+def sleeper(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(**as_user("sleep", 1000, cwd=folder, start_new_session=True, **NOWHERE))
+    Deadline(10, "sleep").wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+    yield process
+    process.kill()
+    process.wait()
+
+
+HIDING = "from tests.live.forked import hide_clone3; hide_clone3(); from crtool.cli.main import run; run()"
+
+
+@pytest.mark.parametrize("hidden", [False, True], ids=["clone3", "clone3-hidden"])
+def test_ten_copies_while_the_pids_are_taken(sleeper: subprocess.Popen[bytes], folder: Path, hidden: bool) -> None:
+    """All at once, by --pidns; also where a seccomp filter hides clone3."""
+    assert 0 == crtool("checkpoint", sleeper.pid, "-o", folder / "x.crt", cwd=folder).returncode
+    verb = ("-c", HIDING) if hidden else ("-m", "crtool")
+    files = [folder / f"{number}.pid" for number in range(10)]
+    waiting = []
+    for file in files:
+        command = (user().python, *verb, "restart", "x.crt", "-q", "--pidns", "--pidfile", file)
+        waiting.append(subprocess.Popen(**as_user(*command, cwd=folder, start_new_session=True, **NOWHERE)))
+    Deadline(60, "ten restarts").wait_until(lambda: all(file.exists() for file in files))
+    roots = [int(file.read_text()) for file in files]
+    keepers = [keeper_of(pid) for pid in roots]
+    try:
+        assert [[pid, sleeper.pid] for pid in roots] == [numbers_of(pid) for pid in roots]
+        assert 10 == len({os.readlink(f"/proc/{pid}/ns/pid") for pid in roots})
+    finally:
+        end(roots)
+        for process in waiting:
+            process.wait(30)
+        reap_all(keepers)
+
+
+def test_what_it_has_afterwards(sleeper: subprocess.Popen[bytes], folder: Path) -> None:
+    """The same user, no capability, its old PID; and the namespaces are said."""
+    done = crtool("checkpoint", sleeper.pid, "-o", folder / "x.crt", cwd=folder)
+    assert 0 == done.returncode, done.stderr
+    done = crtool("restart", folder / "x.crt", "--detach", "--json", cwd=folder)
+    assert 0 == done.returncode, done.stderr
+    result = json.loads(done.stdout)
+    pid, keeper = result["pid"], keeper_of(result["pid"])
+    try:
+        assert (True, True, sleeper.pid) == (result["pidns"], result["userns"], result["own_pid"])
+        assert "user namespace" in done.stderr
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert f"Uid:\t{ID}\t{ID}\t{ID}\t{ID}\n" in status
+        assert "CapPrm:\t0000000000000000\n" in status
+    finally:
+        end(family(pid))
+        Deadline(10, "the end of the keeper").wait_until(lambda: reaped(keeper))
+
+
+def test_without_a_namespace_it_takes_privilege(sleeper: subprocess.Popen[bytes], folder: Path) -> None:
+    assert 0 == crtool("checkpoint", sleeper.pid, "-o", folder / "x.crt", cwd=folder).returncode
+    done = crtool("restart", folder / "x.crt", "--detach", "--no-pidns", cwd=folder)
+
+    assert 126 == done.returncode
+    assert done.stderr.startswith("crtool: PIDs may not be chosen: CAP_CHECKPOINT_RESTORE")
+    assert 2 == len(done.stderr.splitlines())
+
+
+def test_somebody_elses_process(folder: Path) -> None:
+    done = crtool("checkpoint", os.getpid(), "-o", folder / "x.crt", cwd=folder)
+
+    assert 121 == done.returncode
+    assert f"PID {os.getpid()}" in done.stderr
+
+
+def test_an_image_of_somebody_else(sleeper: subprocess.Popen[bytes], folder: Path) -> None:
+    """Root saves a process of root's; the user cannot become root, and is told so."""
+    nothing = subprocess.DEVNULL
+    other = subprocess.Popen(["sleep", "1000"], stdin=nothing, cwd="/", start_new_session=True, **NOWHERE)
+    try:
+        command = [sys.executable, "-m", "crtool", "checkpoint", str(other.pid), "-o", folder / "x.crt"]
+        subprocess.run(command, check=True, capture_output=True)
+    finally:
+        other.kill()
+        other.wait()
+    os.chown(folder / "x.crt", ID, ID)
+    done = crtool("restart", folder / "x.crt", "--detach", cwd=folder)
+
+    assert 126 == done.returncode, done.stderr
+    groups = ",".join(map(str, sorted(os.getgroups()))) or "none"
+    assert f"PID {other.pid} ran as user 0, group 0, groups {groups}; crtool is user {ID}" in done.stderr

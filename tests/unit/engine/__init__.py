@@ -1,0 +1,1 @@
+"""Tests of crtool.engine that touch no other process."""

@@ -1,0 +1,201 @@
+"""Records that tell of what is not in the image."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from crtool.engine.references import judge_references
+from crtool.engine.snapshot import IpcRecord
+from crtool.errors import ImageError
+from crtool.kernel.sysvipc import Permissions
+from crtool.resources.files.epoll import EntryRecord as EpollEntryRecord
+from crtool.resources.files.epoll import EpollRecord
+from crtool.resources.files.fanotify import FanotifyRecord, MarkRecord
+from crtool.resources.files.inodes import ContentRecord, DeletedRecord, MountedRecord, PathRecord
+from crtool.resources.files.inotify import InotifyRecord, WatchRecord
+from crtool.resources.files.pipes import PipeEndRecord
+from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.table import DescriptorRecord
+from crtool.resources.ipc.segments import SegmentRecord
+from crtool.resources.ipc.semaphores import SetRecord
+from crtool.resources.ipc.undo import AdjustmentRecord
+from crtool.resources.memory.pages import ExtentRecord, SharedRecord
+from crtool.resources.namespaces.cgroup import CgroupNamespaceRecord
+from crtool.resources.namespaces.ipc import IpcNamespaceRecord
+from crtool.resources.namespaces.mounts import MountsRecord, ProcRecord
+from crtool.resources.namespaces.own_mounts import MountRecord
+from crtool.resources.namespaces.tmpfs import EntryRecord
+
+OWNER = Permissions(7, 0, 0, 0, 0, 0, 0o600)
+MOUNTED = MountedRecord(b"/mnt/file", 10, 0o100644, 5)
+ROOT = EntryRecord(b"", 0o40755, 0, 0, 0, 0, b"", b"", 0, (), ())
+FOLDER = replace(ROOT, path=b"folder")
+INSIDE = replace(FOLDER, path=b"folder/file", mode=0o100644, size=3, pieces=((0, b"abc"),))
+LINK = replace(ROOT, path=b"link", mode=0o120777, target=b"/etc")
+THREAD = SimpleNamespace(tids=(10,), files=0, fs=0)
+LIVING = {"pids": (10,), "zombie": False, "threads": (THREAD,), "memory": 0, "state": object()}
+ZOMBIE = SimpleNamespace(pids=(11,), zombie=True, threads=(), memory=-1)
+MEMORY = {
+    "mappings": (SimpleNamespace(start=0, end=4096, inode=-1),),
+    "guards": (),
+    "extents": (ExtentRecord(0, 4096), ExtentRecord(8192, 4096)),
+    "shared": (SharedRecord(4096, 4096, 0),),
+    "data": 4096,
+    "exe": 0,
+}
+FILE = PathRecord(b"/bin/sh", 1, 2, 0o100755, 0, 10, 0, 0)
+DELETED = DeletedRecord(b"/gone", 0o100600, 0, 0, 0, 0, ContentRecord(5, ((0, 5),), 8192))
+REGULAR = RegularRecord(1, 0, 0, 0)
+DATA = 3 * 4096
+
+
+def mounted(*entries, point=b"/mnt", source=b""):
+    return (MountsRecord((10,), 0, (), (MountRecord(point, source, b"", 0, entries),)),)
+
+
+def watching(inode):
+    return FanotifyRecord(0, 0, 0, True, (MarkRecord(0, 1, 0, inode, b"/", "ext4"),))
+
+
+def judge(
+    *,
+    created=1.0,
+    living=LIVING,
+    processes=None,
+    memory=MEMORY,
+    inodes=(FILE, DELETED),
+    descriptors=((0, 0), (5, 1)),
+    description=REGULAR,
+    pipe=-1,
+    cwd=0,
+    namespaces=(),
+    segments=(),
+    adjustments=(),
+):
+    sets = (SetRecord(OWNER, (1, 2), True),)
+    table = SimpleNamespace(descriptors=tuple(DescriptorRecord(fd, found, False) for fd, found in descriptors))
+    judge_references(
+        SimpleNamespace(
+            host=SimpleNamespace(created=created),
+            absent=(),
+            processes=(SimpleNamespace(**living), ZOMBIE) if processes is None else processes,
+            memories=(SimpleNamespace(**memory),),
+            namespaces=namespaces,
+            root=10,
+            files=SimpleNamespace(
+                inodes=inodes,
+                pipes=(SimpleNamespace(inode=pipe),),
+                views=(SimpleNamespace(root=0, cwd=cwd),),
+                tables=(table,),
+                descriptions=(PipeEndRecord(0, 0), description),
+            ),
+            ipc=IpcRecord(False, segments, sets, (), adjustments),
+        ),
+        DATA,
+    )
+
+
+def segment(inode):
+    return SegmentRecord(OWNER, 4096, 0, False, False, inode, True)
+
+
+def test_what_is_there_is_found():
+    judge(
+        namespaces=(IpcNamespaceRecord((10,)), MountsRecord((10,), 0, (ProcRecord(b"/proc", 0, 10, 0),))),
+        segments=(segment(1),),
+        adjustments=(AdjustmentRecord(10, 7, 1, -3),),
+    )
+    same = replace(INSIDE, path=b"folder/same", same_as=b"folder/file", size=0, pieces=())
+    judge(namespaces=mounted(ROOT, FOLDER, INSIDE, same, LINK), inodes=(FILE, MOUNTED))
+    judge(namespaces=(CgroupNamespaceRecord((10,)),), description=watching(-1))
+    judge(description=watching(1))
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        {"created": float("nan")},
+        {"created": 1e300},
+        {"processes": ()},
+        {"processes": (ZOMBIE, ZOMBIE)},
+        {"processes": (SimpleNamespace(**{**LIVING, "pids": (0,)}),)},
+        {"processes": (SimpleNamespace(**{**LIVING, "pids": ()}),)},
+        {"processes": (SimpleNamespace(**{**LIVING, "zombie": True}),)},
+        {"living": {**LIVING, "memory": 1}},
+        {"living": {**LIVING, "memory": -1}},
+        {"living": {**LIVING, "threads": ()}},
+        {"living": {**LIVING, "state": None}},
+        {"living": {**LIVING, "threads": (SimpleNamespace(tids=(10,), files=1, fs=0),)}},
+        {"living": {**LIVING, "threads": (SimpleNamespace(tids=(10,), files=0, fs=-1),)}},
+        {"memory": {**MEMORY, "exe": 2}},
+        {"memory": {**MEMORY, "data": 8192}},
+        {"memory": {**MEMORY, "data": -4096}},
+        {"memory": {**MEMORY, "extents": (ExtentRecord(8192, 4096), ExtentRecord(0, 4096))}},
+        {"memory": {**MEMORY, "extents": (ExtentRecord(0, -4096),)}},
+        {"memory": {**MEMORY, "shared": (SharedRecord(4096, 4096, DATA),)}},
+        {"memory": {**MEMORY, "shared": (SharedRecord(4096, 0, 0),)}},
+        {"memory": {**MEMORY, "shared": (SharedRecord(8192, 4096, 0), SharedRecord(4096, 4096, 0))}},
+        {"memory": {**MEMORY, "mappings": (SimpleNamespace(start=0, end=4096, inode=2),)}},
+        {"memory": {**MEMORY, "mappings": (SimpleNamespace(start=4096, end=4096, inode=-1),)}},
+        {"memory": {**MEMORY, "mappings": (SimpleNamespace(start=0, end=(1 << 64) + 1, inode=-1),)}},
+        {"memory": {**MEMORY, "guards": (SimpleNamespace(start=-1, end=1),)}},
+        {"inodes": (replace(FILE, path=b"/a\0b"), DELETED)},
+        {"inodes": (replace(FILE, size=-1), DELETED)},
+        {"inodes": (replace(FILE, mode=-1), DELETED)},
+        {"inodes": (FILE, replace(DELETED, content=ContentRecord(5, ((0, 5000),), 8192)))},
+        {"inodes": (FILE, replace(DELETED, content=ContentRecord(-5, (), 8192)))},
+        {"inodes": (FILE, replace(DELETED, content=ContentRecord(5, ((-1, 5),), 8192)))},
+        {"descriptors": ((0, 2),)},
+        {"descriptors": ((-1, 0),)},
+        {"descriptors": ((1 << 31, 0),)},
+        {"descriptors": ((3, 0), (3, 1))},
+        {"description": RegularRecord(2, 0, 0, 0)},
+        {"description": PipeEndRecord(1, 0)},
+        {"description": InotifyRecord(0, (WatchRecord(1, 2, 2),))},
+        {"description": EpollRecord(0, None, 1, ())},
+        {"description": EpollRecord(0, None, 0, (EpollEntryRecord(0, 2, 1, 0),))},
+        {"pipe": 2},
+        {"cwd": -1},
+        {"namespaces": (IpcNamespaceRecord(()),)},
+        {"namespaces": (IpcNamespaceRecord((10, 11)),)},
+        {"namespaces": (MountsRecord((10,), 0, (ProcRecord(b"/proc", 0, 12, 0),)),)},
+        {"segments": (segment(0),)},
+        {"segments": (segment(2),)},
+        {"inodes": (FILE, MOUNTED), "segments": (segment(1),), "namespaces": mounted(ROOT)},
+        {"inodes": (FILE, MOUNTED)},  # of a mount namespace that is not there
+        {"inodes": (FILE, replace(MOUNTED, path=b"")), "namespaces": mounted(ROOT)},
+        {"inodes": (FILE, replace(MOUNTED, mode=1 << 32)), "namespaces": mounted(ROOT)},
+        {"inodes": (FILE, MOUNTED), "namespaces": mounted(ROOT), "description": watching(1)},
+        {"inodes": (MOUNTED, DELETED), "namespaces": mounted(ROOT)},  # a program
+        {"description": watching(2)},
+        {"description": watching(-2)},
+        {"namespaces": (CgroupNamespaceRecord((12,)),)},
+        {"namespaces": (MountsRecord((), 0, (ProcRecord(b"/proc", 0, 10, 0),)),)},
+        {"namespaces": mounted(ROOT, point=b"mnt")},
+        {"namespaces": mounted(ROOT, point=b"/m\0nt")},
+        {"namespaces": mounted(ROOT, source=b"a\0b")},
+        {"namespaces": mounted(replace(ROOT, mode=-1))},
+        {"namespaces": mounted(ROOT, FOLDER, replace(INSIDE, size=-1, pieces=()))},
+        {"namespaces": mounted(ROOT, FOLDER, replace(INSIDE, size=2))},
+        {"namespaces": mounted(ROOT, FOLDER, replace(INSIDE, pieces=((-1, b"abc"),)))},
+        {"namespaces": mounted(ROOT, replace(LINK, target=b"a\0b"))},
+        {"namespaces": mounted()},
+        {"namespaces": mounted(FOLDER)},
+        {"namespaces": mounted(LINK)},
+        {"namespaces": mounted(ROOT, FOLDER, FOLDER)},
+        {"namespaces": mounted(ROOT, replace(FOLDER, path=b".."))},
+        {"namespaces": mounted(ROOT, replace(FOLDER, path=b"../etc"))},
+        {"namespaces": mounted(ROOT, replace(FOLDER, path=b"/etc"))},
+        {"namespaces": mounted(ROOT, LINK, replace(FOLDER, path=b"link/passwd"))},
+        {"namespaces": mounted(ROOT, LINK, replace(FOLDER, path=b"link", mode=0o100644))},
+        {"namespaces": mounted(ROOT, replace(FOLDER, mode=0o100644, same_as=b"../etc/passwd"))},
+        {"segments": (segment(-1),)},
+        {"adjustments": (AdjustmentRecord(11, 7, 0, 1),)},
+        {"adjustments": (AdjustmentRecord(10, 8, 0, 1),)},
+        {"adjustments": (AdjustmentRecord(10, 7, 2, 1),)},
+    ],
+)
+def test_what_is_not_there_is_refused(records):
+    with pytest.raises(ImageError):
+        judge(**records)

@@ -1,0 +1,97 @@
+"""Paths are looked up once, and held."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from crtool.kernel import resolve as module
+from crtool.kernel.resolve import Diverted, resolve
+
+
+@pytest.fixture(params=["openat2", "step by step"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the call, and on a kernel, or under a filter, that has none."""
+
+    def missing(name: str, *args: int) -> int:
+        raise OSError(errno.ENOSYS, name)
+
+    if request.param == "step by step":
+        monkeypatch.setattr(module, "syscall", missing)
+
+
+def path_of(fd: int) -> bytes:
+    try:
+        return os.fsencode(os.readlink(f"/proc/self/fd/{fd}"))
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """As the kernel shows it."""
+    return tmp_path.resolve()
+
+
+@pytest.mark.usefixtures("way")
+class TestResolve:
+    def test_what_has_no_link(self, folder: Path) -> None:
+        (folder / "a").mkdir()
+        (folder / "a" / "file").touch()
+
+        for path in (b"/", os.fsencode(folder), os.fsencode(folder / "a" / "file")):
+            assert path == path_of(resolve(path))
+
+    def test_what_stood_there_stays(self, folder: Path) -> None:
+        (folder / "file").write_bytes(b"old")
+        fd = resolve(os.fsencode(folder / "file"))
+        (folder / "new").write_bytes(b"new")
+        os.rename(folder / "new", folder / "file")
+
+        assert b"old" == Path(f"/proc/self/fd/{fd}").read_bytes()
+        os.close(fd)
+
+    @pytest.mark.parametrize("target", ["{folder}/a", "a", "./a/../a", "../{name}/a"])
+    def test_links_of_ones_own(self, target: str, folder: Path) -> None:
+        (folder / "a").mkdir()
+        (folder / "a" / "file").touch()
+        os.symlink(target.format(folder=folder, name=folder.name), folder / "b")
+
+        assert os.fsencode(folder / "a" / "file") == path_of(resolve(os.fsencode(folder / "b" / "file")))
+
+    def test_a_link_at_the_end_is_not_followed(self, folder: Path) -> None:
+        os.symlink("/nowhere", folder / "link")
+
+        assert os.fsencode(folder / "link") == path_of(resolve(os.fsencode(folder / "link")))
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make links in the name of others")
+    def test_links_of_others(self, folder: Path) -> None:
+        (folder / "a").mkdir()
+        (folder / "a" / "file").touch()
+        os.symlink("a", folder / "b")
+        os.lchown(folder / "b", 54321, 54321)
+
+        with pytest.raises(Diverted) as found:
+            resolve(os.fsencode(folder / "b" / "file"))
+        assert (os.fsencode(folder / "b"), 54321) == (found.value.link, found.value.owner)
+
+    def test_what_is_not_there(self, folder: Path) -> None:
+        os.symlink("loop", folder / "loop")
+
+        for name, number in (("none", errno.ENOENT), ("none/x", errno.ENOENT), ("loop/x", errno.ELOOP)):
+            with pytest.raises(OSError, match=os.strerror(number)):
+                resolve(os.fsencode(folder / name))
+
+    def test_nothing_stays_open(self, folder: Path) -> None:
+        os.symlink(".", folder / "link")
+        before = os.listdir("/proc/self/fd")
+        for path in ("link/link/none", "link/link"):
+            try:
+                os.close(resolve(os.fsencode(folder / path)))
+            except OSError:
+                pass
+
+        assert before == os.listdir("/proc/self/fd")
