@@ -22,7 +22,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import NamedTuple
 
 from crtool.abi import socket as socket_abi
 from crtool.abi import tcp as abi
@@ -40,8 +40,18 @@ __all__ = ["Reading", "read_all"]
 
 _HEAD = struct.Struct("<iB12I")
 _ATTEMPTS = 100  # at a connection into which something arrives while it is read
-_Numbers: TypeAlias = "tuple[State, int, int, int, int, int]"
 _PARTLY_ACKED = 1 << 16  # bytes at the head of a send queue that may have been acknowledged already
+
+
+class _Numbers(NamedTuple):
+    """The state of a connection at a moment: two sequence numbers, and how many bytes its queues hold."""
+
+    state: State
+    rcv_next: int
+    snd_next: int
+    unread: int
+    unacked: int
+    unsent: int
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,7 @@ def _read(fd: int, switch: tuple[int, int]) -> bytes:
                 after = _numbers(fd)
             finally:
                 _leave(fd, switch)
-            if before == after:  # else something has arrived meanwhile
+            if before == after and before.unread == len(received):  # else something has arrived meanwhile
                 return _packed(before, received, bytes(memoryview(sent)[:length]), others)
     except OSError as error:
         return _HEAD.pack(error.errno or errno.EIO, State.CLOSE, *(0,) * 12)
@@ -168,13 +178,13 @@ def _others(fd: int) -> tuple[bytes, int, int]:
 
 def _packed(numbers: _Numbers, received: bytes, sent: bytes, others: tuple[bytes, int, int]) -> bytes:
     """What goes to crtool. *sent* may begin with bytes that have been acknowledged already."""
-    state, rcv_next, snd_next, unread, unacked, unsent = numbers
+    state, rcv_next, snd_next, _, unacked, unsent = numbers
     window, mss, timestamp = others
     # A FIN of ours is the last in the queue, and has a number but no byte.
     fin = state in (State.FIN_WAIT1, State.CLOSING, State.LAST_ACK)
     length = max(unacked - fin, 0)
     sent = sent[-length:] if length else b""
-    error = 0 if len(received) == unread and len(sent) == length else errno.ENODATA
+    error = 0 if len(sent) == length else errno.ENODATA
     rcv_next -= state in (State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK)
     snd_next -= fin or state is State.FIN_WAIT2
     head = _HEAD.pack(
@@ -191,9 +201,8 @@ def _numbers(fd: int) -> _Numbers:
     rcv_next = sockets.integer(fd, SOL_TCP, abi.TCP_QUEUE_SEQ)
     tcp.select_queue(fd, abi.SEND_QUEUE)
     snd_next = sockets.integer(fd, SOL_TCP, abi.TCP_QUEUE_SEQ)
-    lengths = (tcp.queue_length(fd, request) for request in (SIOCINQ, SIOCOUTQ, abi.SIOCOUTQNSD))
-    unread, unacked, unsent = lengths
-    return state, rcv_next & 0xFFFF_FFFF, snd_next & 0xFFFF_FFFF, unread, unacked, unsent
+    unread, unacked, unsent = (tcp.queue_length(fd, request) for request in (SIOCINQ, SIOCOUTQ, abi.SIOCOUTQNSD))
+    return _Numbers(state, rcv_next & 0xFFFF_FFFF, snd_next & 0xFFFF_FFFF, unread, unacked, unsent)
 
 
 def _parse(head: bytes, read: Callable[[int], bytes]) -> Reading:
