@@ -2,7 +2,7 @@
 
 A file is written without a name (O_TMPFILE, since Linux 3.11), so that nothing is left of it however crtool
 ends, and is given its name by linkat(2) at the end, which never replaces anything. File systems that cannot do
-that (NFS, FAT…) get a hidden temporary name instead.
+that (NFS, FAT…) get a hidden temporary name instead. A signal does not come between a name and the note of it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Protocol
 from crtool import faults
 from crtool.errors import InternalError, UsageError
 from crtool.image.trouble import Path, cannot_write, shown
+from crtool.kernel.interruption import whole
 from crtool.kernel.syscall import syscall
 
 __all__ = ["NewFile", "Pipe", "Place"]
@@ -84,16 +85,13 @@ class NewFile:
         self.name = shown(path)
         self._force = force
         self._temporary: bytes | None = None
-        self._fd = -1
+        self._fd = self._folder = -1
         self._length = self._pushed = 0
         if self._base in (b"", b".", b".."):
             name = self.name or "an empty name"
             raise UsageError(f"{name}: an image needs the name of a file", "add a file name to the folder")
         try:
             self._folder = os.open(folder or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise cannot_write(self.name, error) from error
-        try:
             self._refuse_existing()
             self._open()
             os.fchmod(self._fd, 0o600)
@@ -118,6 +116,7 @@ class NewFile:
     def _exists(self) -> UsageError:
         return UsageError(f"{self.name}: exists already", "choose another name with -o, or replace it with --force")
 
+    @whole
     def _open(self) -> None:
         """Opens the file, without a name if the file system can do that."""
         flags = os.O_RDWR | os.O_CLOEXEC
@@ -212,6 +211,7 @@ class NewFile:
             os.unlink(self._base, dir_fd=self._folder)
             raise
 
+    @whole
     def _give_name(self) -> None:
         """Brings the file to its final name; FileExistsError if that has been taken in the meantime."""
         if not self._force:
@@ -243,6 +243,7 @@ class NewFile:
         os.rename(self._temporary, self._base, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._temporary = None
 
+    @whole
     def discard(self) -> None:
         """Removes the temporary name and closes: what has no name vanishes with its last descriptor."""
         if self._temporary is not None:

@@ -215,18 +215,18 @@ class ImageWriter:
         signature = b"" if self._signer is None else self._signer.sign(ROOT_PURPOSE + self.root)
         self._place.write(pack_trailer(header, self.root, hashes, signature))
         whole()
-        self._ended = True
         self._place.commit()
+        self._ended = True
         return header.file_length if self._sealed is None else self._sealed.length
 
     def close(self) -> None:
         """Throws away an image that is not finished."""
         if not self._ended:
-            self._ended = True
             # A thread that hangs in write(2) keeps its descriptor: closed here, its number might soon be another
             # file's.
             if self._pipeline.abandon():
                 self._place.discard()
+            self._ended = True
 
     def __enter__(self) -> ImageWriter:
         return self

@@ -14,15 +14,19 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from crtool.errors import EnvironmentDiffers, InternalError, UsageError
+from crtool.image import place
 from crtool.image.header import HEADER_LENGTH
 from crtool.image.layout import DataLayout
 from crtool.image.pipeline import BUFFER_SIZE
 from crtool.image.reader import ImageReader
 from crtool.image.writer import ImageWriter
+from crtool.kernel.interruption import interrupt
 from crtool.kernel.process import read_memory_into
 from crtool.kernel.syscall import memory_address
 
@@ -114,6 +118,46 @@ def test_a_killed_writer_leaves_nothing(tmp_path: Path) -> None:
 
     assert done.returncode == -signal.SIGKILL
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_signal_at_any_line_leaves_nothing_or_a_whole_image(tmp_path: Path, file_system: str, force: bool) -> None:
+    """Of crtool/image/place.py, which makes names and takes them back."""
+    path, lines = tmp_path / "a.crt", 0
+
+    def trace(frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
+        nonlocal left
+        if frame.f_code.co_filename != place.__file__:
+            return None
+        if event == "line" and left >= 0:
+            left -= 1
+            if left < 0:
+                interrupt(KeyboardInterrupt())
+        return trace
+
+    while True:
+        lines += 1
+        left = lines
+        path.unlink(missing_ok=True)
+        sys.settrace(trace)
+        try:
+            with ImageWriter.create(path, force=force) as image:
+                image.begin(cpu="x86_64", page_size=4096, records=RECORDS, data_length=len(DATA))
+                image.append(DATA)
+                image.finish()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+
+        assert os.listdir(tmp_path) in ([], ["a.crt"])
+        if path.exists():
+            with ImageReader.open(path) as reader:
+                reader.verify()
+        if left >= 0:  # it was done before its turn came
+            break
+
+    assert lines > 50
 
 
 def test_an_existing_name_is_refused_at_once(tmp_path: Path) -> None:
