@@ -197,23 +197,24 @@ def _make_mounts(record: MountsRecord, puppets: Mapping[int, Puppet]) -> None:
     maker = puppets[record.members[0]]
     for own in record.own:
         if not own.point.startswith(folders):
-            _make_mount(maker, own)
+            _make_mount(maker, own, record.members[0])
     for proc in record.procs:
         batch = Batch()
         mounts.mount(batch, proc)
         puppets[proc.by].run(batch)
     for own in record.own:
         if own.point.startswith(folders):
-            _make_mount(maker, own)
+            _make_mount(maker, own, record.members[0])
 
 
-def _make_mount(maker: Puppet, record: MountRecord) -> None:
+def _make_mount(maker: Puppet, record: MountRecord, pid: int) -> None:
+    """*pid*: of *maker* in the image; elsewhere it may bear another number."""
     try:
         own_mounts.restore(maker, record)
     except (RemoteCallError, OSError) as error:
         point = record.point.decode(errors="replace")
         raise EnvironmentDiffers(
-            f"{point} cannot be mounted in the mount namespace of PID {maker.pid}: {os.strerror(error.errno or 0)}",
+            f"{point} cannot be mounted in the mount namespace of PID {pid}: {os.strerror(error.errno or 0)}",
             "put back what was mounted there, and the place itself; see namespaces(7) for the rights that it takes",
         ) from None
 

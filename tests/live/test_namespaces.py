@@ -232,8 +232,9 @@ def test_a_container_with_mounts_of_its_own(pidns: bool, tmp_path: Path) -> None
         assert "more\n" == (tmp_path / "shared" / "log").read_text()
 
 
-def test_a_mount_point_or_a_file_that_is_missing(tmp_path: Path) -> None:
-    """All or nothing: it is named, and nobody is left."""
+@pytest.mark.parametrize("pidns", [None, True], ids=["here", "in-a-pid-namespace"])
+def test_a_mount_point_or_a_file_that_is_missing(pidns: bool | None, tmp_path: Path) -> None:
+    """All or nothing: it is named, by the numbers of the image wherever the restart happens, and nobody is left."""
     image, shared = tmp_path / "x.crt", tmp_path / "shared"
     with container(tmp_path) as root, all_ended():
         checkpoint(root, image, leave="killed")
@@ -241,11 +242,11 @@ def test_a_mount_point_or_a_file_that_is_missing(tmp_path: Path) -> None:
         before = descendants()
         (shared / "log").unlink()
         with pytest.raises(EnvironmentDiffers, match="/srv/log: No such file"):
-            restart(image, detach=True)
+            restart(image, detach=True, pidns=pidns)
         assert before == descendants()
         shutil.rmtree(shared)
         with pytest.raises(EnvironmentDiffers, match=f"/srv cannot be mounted in .* of PID {root}: No such"):
-            restart(image, detach=True)
+            restart(image, detach=True, pidns=pidns)
         assert before == descendants()
 
 
