@@ -158,14 +158,15 @@ def test_an_image_behind_a_url(made: tuple[Path, list[int]], tmp_path: Path, mon
     """extract, core and diff need all of it: they make a copy that has no name, and say if there is no room for one."""
     fsspec = pytest.importorskip("fsspec")
     folder, (deleted, *_) = made
-    store = fsspec.filesystem("memory")
-    store.put_file(str(folder / "x.crt"), "/there/x.crt")
+    store = fsspec.filesystem("memory")  # of all tests of this process
+    there = f"memory://{tmp_path.name}"
+    store.put_file(str(folder / "x.crt"), f"/{tmp_path.name}/x.crt")
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     seen = []
-    extract("memory://there/x.crt", tmp_path / "gone", fd=deleted, progress=seen.append)
-    core("memory://there/x.crt", tmp_path / "core")
+    extract(f"{there}/x.crt", tmp_path / "gone", fd=deleted, progress=seen.append)
+    core(f"{there}/x.crt", tmp_path / "core")
     core(folder / "x.crt", tmp_path / "core of the file")
     length = (folder / "x.crt").stat().st_size
 
@@ -173,9 +174,9 @@ def test_an_image_behind_a_url(made: tuple[Path, list[int]], tmp_path: Path, mon
     assert ["fetching", "verifying", "writing"] == list(dict.fromkeys(news.stage for news in seen))
     assert (length, length) == [(news.done, news.total) for news in seen if news.stage == "fetching"][-1]
     assert (tmp_path / "core").read_bytes() == (tmp_path / "core of the file").read_bytes()
-    assert () == diff(folder / "x.crt", "memory://there/x.crt").changes
-    with pytest.raises(NotFound, match="memory://there/none: no such image"):
-        diff(folder / "x.crt", "memory://there/none")
+    assert () == diff(folder / "x.crt", f"{there}/x.crt").changes
+    with pytest.raises(NotFound, match=f"{there}/none: no such image"):
+        diff(folder / "x.crt", f"{there}/none")
     assert [] == os.listdir(temporary)
 
     command = [sys.executable, "-c", _NO_ROOM, folder / "x.crt"]

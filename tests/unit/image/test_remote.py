@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 
 import pytest
 
@@ -25,30 +26,43 @@ def test_paths(path):
     assert not is_url(path)
 
 
-def test_it_appears_when_it_is_whole():
+@pytest.fixture
+def folder():
+    """The name of a folder of its own: what one test leaves in the store, all others of the same process see."""
+    import fsspec
+
+    name = uuid.uuid4().hex
+    yield name
+    store = fsspec.filesystem("memory")
+    if store.exists(f"/{name}"):
+        store.rm(f"/{name}", recursive=True)
+
+
+def test_it_appears_when_it_is_whole(folder):
     import fsspec
 
     store = fsspec.filesystem("memory")
-    file = RemoteFile("memory://there/x", force=False)
+    url, path = f"memory://{folder}/x", f"/{folder}/x"
+    file = RemoteFile(url, force=False)
     file.write(b"half")
-    assert not store.exists("/there/x")
+    assert not store.exists(path)
     file.write(memoryview(b", whole"))
     file.commit()
 
-    assert b"half, whole" == store.cat("/there/x")
-    source = RemoteSource("memory://there/x")
+    assert b"half, whole" == store.cat(path)
+    source = RemoteSource(url)
     view = memoryview(bytearray(20))
     assert 11 == source.read_into(view)
     assert b"half, whole" == bytes(view[:11])
     os.close(source.fd)
     with pytest.raises(UsageError, match="exists already"):
-        RemoteFile("memory://there/x", force=False)
-    RemoteFile("memory://there/x", force=True).discard()
-    assert ["/there/x"] == store.find("/there")
+        RemoteFile(url, force=False)
+    RemoteFile(url, force=True).discard()
+    assert [path] == store.find(f"/{folder}")
 
 
-def test_nobody_else_writes_there():
-    file = RemoteFile("memory://there/y", force=False)
+def test_nobody_else_writes_there(folder):
+    file = RemoteFile(f"memory://{folder}/y", force=False)
     assert -1 == file.direct
     with pytest.raises(InternalError):
         file.skip(1)
