@@ -79,15 +79,17 @@ class Parent:
     def changed(
         self, pids: Sequence[int], extents: Sequence[ExtentRecord], read: Read, layout: DataLayout, data: int
     ) -> tuple[ExtentRecord, ...]:
-        """What of *extents* has to be written; *layout* is told where the rest is.
+        """What of *extents* has to be written; *layout* is told where the rest is. No extent of it crosses a border of
+        *extents*, on whose sides different places may have the memory.
 
         *pids*: of the process, outermost first; *read*: its memory; *data*: where in the data area *extents* are.
         """
         rest: list[list[int]] = []
+        borders = {extent.start for extent in extents}
         offset = data
         for start, length, old in self._pieces(pids[self._depth], extents, read):
             if old < 0:
-                if rest and rest[-1][1] == start:
+                if rest and rest[-1][1] == start and start not in borders:
                     rest[-1][1] = start + length
                 else:
                     rest.append([start, start + length])

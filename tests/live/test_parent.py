@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ from crtool.engine.verify import verify
 from crtool.errors import ImageError, NotFound, UsageError
 from crtool.image.writer import ImageWriter
 
-from .victim import changed
+from .victim import changed, sleeper
 from .writer import PAGES, writer
 
 MODES: list[tuple[LiveMode, str]] = [("fork", "none"), ("auto", "zstd"), ("off", "lz4")]
@@ -79,6 +80,39 @@ def test_it_has_the_same_pages_as_a_full_image(tmp_path: Path) -> None:
         assert changed(full, path) == []
         assert os.stat(path).st_size < os.stat(full).st_size // 2
         assert show(path).processes[0].memory_bytes == show(full).processes[0].memory_bytes
+
+
+@pytest.mark.parametrize("live", ["fork", "auto", "off"])
+def test_memory_that_a_fork_does_not_carry_beside_other(live: LiveMode, tmp_path: Path) -> None:
+    """What is copied while the target stands still, and what its twin has, are written from where they are."""
+    base, full, partial = (str(tmp_path / name) for name in ("base.crt", "full.crt", "partial.crt"))
+
+    def prepare() -> mmap.mmap:
+        memory = mmap.mmap(-1, 6 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory[:] = os.urandom(6 << 20)
+        for at in (0, 3 << 20):
+            memory.madvise(mmap.MADV_DONTFORK, at, 1 << 20)
+
+        def write(*_: object) -> None:
+            for at in range(0, 6 << 20, 1 << 20):  # half of each part, across all borders
+                memory[at : at + (256 << 10)] = os.urandom(256 << 10)
+                memory[at + (768 << 10) : at + (1 << 20)] = os.urandom(256 << 10)
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+        signal.signal(signal.SIGUSR1, write)
+        return memory
+
+    with sleeper(prepare) as pid:
+        checkpoint(pid, base, live=live)
+        os.kill(pid, signal.SIGUSR1)
+        os.waitpid(pid, os.WUNTRACED)
+        checkpoint(pid, full, live=live)
+        result = checkpoint(pid, partial, live=live, parent=base)
+
+    assert changed(base, full) != []
+    assert changed(full, partial) == []
+    assert result.pages_written >= 6 * 128
+    assert result.pages_same >= 6 * 128
 
 
 def test_the_restarted_one_builds_on_the_chain(tmp_path: Path) -> None:

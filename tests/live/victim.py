@@ -16,7 +16,7 @@ from crtool.procfs.read import read
 
 from .harness.processes import Deadline, all_ended
 
-__all__ = ["HIDDEN", "changed", "victim"]
+__all__ = ["HIDDEN", "changed", "sleeper", "victim"]
 
 HIDDEN = 1 << 20
 """Bytes, 9 MiB from the beginning, that the child may not read itself."""
