@@ -28,7 +28,7 @@ from crtool.kernel.resolve import Diverted, resolve
 from crtool.procfs import mountinfo
 from crtool.procfs.read import read
 from crtool.resources.files import inodes, regular
-from crtool.resources.files.inodes import ContentRecord, DeletedRecord, MountedRecord, PathRecord
+from crtool.resources.files.inodes import ContentRecord, DeletedRecord, InodeRecord, MountedRecord, PathRecord
 
 __all__ = ["ChangedFiles", "FileJudge"]
 
@@ -104,8 +104,7 @@ class FileJudge:
         try:
             return resolve(path)
         except Diverted as diverted:
-            shown, link = path.decode(errors="replace"), diverted.link.decode(errors="replace")
-            differs = f"{shown} is reached through {link} now, a symbolic link of user {diverted.owner}"
+            differs = _diverted(path, diverted)
             if self._changed != "ignore":
                 raise EnvironmentDiffers(differs, "remove the link, or choose --files ignore") from None
             self._warn(differs)
@@ -139,11 +138,11 @@ class FileJudge:
         finally:
             os.close(fd)
 
-    def judge_mounted(self, index: int, record: MountedRecord, place: bytes) -> None:
-        """The same of a file in a mount namespace of the tree, which crtool finds at *place*; it is not put back."""
-        name = record.path.decode(errors="replace")
+    def judge_mounted(self, index: int, record: MountedRecord, room: int) -> None:
+        """The same of a file in a mount namespace of the tree, in which process *room* lives; it is not put back."""
+        name = _shown(record)
         try:
-            now = os.lstat(place)
+            now = os.fstat(self._hold_mounted(index, record, room))
         except OSError as error:
             raise EnvironmentDiffers(f"{name}: {error.strerror}", _AS_IT_WAS) from None
         if stat.S_IFMT(now.st_mode) != stat.S_IFMT(record.mode):
@@ -153,6 +152,24 @@ class FileJudge:
             if index in self._readers and self._changed != "ignore":
                 raise EnvironmentDiffers(differs, f"{_AS_IT_WAS}, or choose --files ignore")
             self._warn(differs)
+
+    def _hold_mounted(self, index: int, record: MountedRecord, room: int) -> int:
+        if index in self._found:
+            return self._found[index]
+        root = os.open(b"/proc/%d/root" % room, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._found[index] = resolve(record.path, root)
+        except Diverted as diverted:
+            raise EnvironmentDiffers(_diverted(record.path, diverted), "remove the link") from None
+        finally:
+            os.close(root)
+        return self._found[index]
+
+    def path_of_mounted(self, index: int, record: MountedRecord, room: int, flags: int) -> bytes:
+        """As :meth:`path` of a file that :meth:`judge_mounted` has judged."""
+        if flags & os.O_PATH and flags & os.O_NOFOLLOW:
+            return b"/proc/%d/root%s" % (room, record.path)
+        return b"/proc/self/fd/%d" % self._found[index]
 
     def _remedy(self, record: PathRecord) -> str:
         return _AS_IT_WAS if record.kept is None else f"{_AS_IT_WAS}, or choose --files restore"
@@ -168,9 +185,11 @@ class FileJudge:
             return record.path
         return b"/proc/self/fd/%d" % self._found[index]
 
-    def require_same(self, index: int, record: PathRecord, fd: int) -> None:
+    def require_same(self, index: int, record: InodeRecord, fd: int) -> None:
         """EnvironmentDiffers if *fd*, opened by the file's name, is not what was judged."""
-        if index not in self._found or record.path in self._beside:
+        if index not in self._found or not isinstance(record, PathRecord | MountedRecord):
+            return
+        if isinstance(record, PathRecord) and record.path in self._beside:
             return
         held, opened = os.fstat(self._found[index]), os.fstat(fd)
         if (held.st_dev, held.st_ino) != (opened.st_dev, opened.st_ino):
@@ -318,5 +337,10 @@ def _mount_points() -> set[bytes]:
     return {mount.mount_point for mount in mountinfo.parse(read(os.getpid(), "mountinfo"))}
 
 
-def _shown(record: PathRecord) -> str:
+def _diverted(path: bytes, diverted: Diverted) -> str:
+    shown, link = path.decode(errors="replace"), diverted.link.decode(errors="replace")
+    return f"{shown} is reached through {link} now, a symbolic link of user {diverted.owner}"
+
+
+def _shown(record: PathRecord | MountedRecord) -> str:
     return record.path.decode(errors="replace")

@@ -40,6 +40,7 @@ from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.tcp import show as show_address
 from crtool.resources.files.sockets.unix import UnixRecord, shown_name
 from crtool.resources.files.tun import TunRecord
+from crtool.resources.namespaces import own_mounts
 from crtool.resources.namespaces.cgroup import CgroupNamespaceRecord
 from crtool.resources.namespaces.ipc import IpcNamespaceRecord
 from crtool.resources.namespaces.mounts import MountsRecord
@@ -86,6 +87,7 @@ def dry_run(
         judge_terminal(snapshot, detach=detach)
         told = listeners(snapshot, signal)
         place = choose(snapshot, pidns=pidns, clock=clock)
+        _judge_mounts(snapshot)
         apart = place.surroundings.pids
         plan(forest_of(snapshot), *((1,), pid_max()) if apart else NumbersInUse().room())
         with Prepared(snapshot, reader, apart=apart, changed=files) as prepared:  # which makes nothing by itself
@@ -124,6 +126,15 @@ def dry_run(
         told=tuple(sorted(told)),
         warnings=_once(warnings),
     )
+
+
+def _judge_mounts(snapshot: Snapshot) -> None:
+    """EnvironmentDiffers if a mount namespace of the tree cannot have the mounts that it had, as far as can be seen."""
+    for namespace in snapshot.namespaces:
+        if isinstance(namespace, MountsRecord):
+            procs = tuple(proc.point.rstrip(b"/") + b"/" for proc in namespace.procs)
+            for record, number in own_mounts.judge(namespace.own, procs):
+                raise own_mounts.refusal(record, namespace.members[0], number)
 
 
 def _judge_files(snapshot: Snapshot, prepared: Prepared, files: ChangedFiles) -> Iterator[PathRecord]:

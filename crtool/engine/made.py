@@ -212,11 +212,7 @@ def _make_mount(maker: Puppet, record: MountRecord, pid: int) -> None:
     try:
         own_mounts.restore(maker, record)
     except (RemoteCallError, OSError) as error:
-        point = record.point.decode(errors="replace")
-        raise EnvironmentDiffers(
-            f"{point} cannot be mounted in the mount namespace of PID {pid}: {os.strerror(error.errno or 0)}",
-            "put back what was mounted there, and the place itself; see namespaces(7) for the rights that it takes",
-        ) from None
+        raise own_mounts.refusal(record, pid, error.errno or 0) from None
 
 
 def members_of_mounts(snapshot: Snapshot) -> Collection[int]:

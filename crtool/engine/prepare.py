@@ -294,8 +294,10 @@ class Prepared:
         assert isinstance(description, RegularRecord)
         record = self.snapshot.files.inodes[description.inode]
         assert isinstance(record, MountedRecord)
-        self.files.judge_mounted(description.inode, record, self.path(description.inode))
-        return kinds.restore(description, self._made)
+        self.files.judge_mounted(description.inode, record, self.rooms[record.member])
+        fd = kinds.restore(description, self._made)
+        self._require_same(description, fd)
+        return fd
 
     def keep_late(self, fd: int) -> int:
         """Takes charge of a descriptor that was made after the births."""
@@ -343,13 +345,11 @@ class Prepared:
         return self.opened(mapping.inode, os.O_RDWR if mapping.may_write else os.O_RDONLY)
 
     def folder(self, inode: int, *, apart: bool = False) -> int | bytes:
-        """A folder that a puppet is to enter: its descriptor, as of :meth:`opened`, or its path if one of them, or all
-        of them, are *apart*.
-        """
+        """A folder that a puppet is to enter: its descriptor (:meth:`opened`), or its path if it or all are *apart*."""
         record = self.snapshot.files.inodes[inode]
-        if isinstance(record, MountedRecord):
-            return record.path
-        if (self.apart or apart) and isinstance(record, PathRecord):
+        if isinstance(record, MountedRecord) and record.member in self.rooms:
+            self.files.judge_mounted(inode, record, self.rooms[record.member])
+        if isinstance(record, MountedRecord) or ((self.apart or apart) and isinstance(record, PathRecord)):
             return record.path
         return self.opened(inode, os.O_PATH)
 
@@ -382,17 +382,16 @@ class Prepared:
         """A path by which inode *inode* can be opened with *flags*."""
         record = self.snapshot.files.inodes[inode]
         if isinstance(record, MountedRecord):
-            return b"/proc/%d/root%s" % (self.rooms[record.member], record.path)
+            return self.files.path_of_mounted(inode, record, self.rooms[record.member], flags)
         if isinstance(record, PathRecord) and inode not in self._nameless:
             return self.files.path(inode, record, flags)
         return b"/proc/self/fd/%d" % self._nameless[inode]
 
     def _require_same(self, description: DescriptionRecord, fd: int) -> None:
         """EnvironmentDiffers if something that has been opened by its name (O_PATH) is not what was judged."""
-        if isinstance(description, RegularRecord) and description.flags & os.O_PATH:
-            record = self.snapshot.files.inodes[description.inode]
-            if isinstance(record, PathRecord) and description.inode not in self._nameless:
-                self.files.require_same(description.inode, record, fd)
+        inode = description.inode if isinstance(description, RegularRecord) and description.flags & os.O_PATH else -1
+        if inode >= 0 and inode not in self._nameless:
+            self.files.require_same(inode, self.snapshot.files.inodes[inode], fd)
 
     def _shown(self, inode: int) -> str:
         record = self.snapshot.files.inodes[inode]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from crtool.engine.dry_run import dry_run
 from crtool.engine.preflight import survey
 from crtool.engine.restart import restart
 from crtool.errors import CrtoolError, EnvironmentDiffers
+from crtool.kernel.resolve import resolve_plain
 from crtool.procfs import cgroup as cgroup_file
+from crtool.resources.namespaces import own_mounts
 
 from .harness.processes import Deadline, all_ended, descendants, end, family
 
@@ -248,6 +251,82 @@ def test_a_mount_point_or_a_file_that_is_missing(pidns: bool | None, tmp_path: P
         with pytest.raises(EnvironmentDiffers, match=f"/srv cannot be mounted in .* of PID {root}: No such"):
             restart(image, detach=True, pidns=pidns)
         assert before == descendants()
+
+
+# Who may make links where something was mounted, or where that came from: a name, and what crtool says.
+DIVERTED = {
+    "place": "{0}/place, where something was mounted, is reached through a symbolic link now",
+    "bound": "{0}/bound, which was mounted at {0}/there, is a symbolic link now",
+    "deep": "{0}/deep/bound is reached through {0}/deep now, a symbolic link of user 54321",
+}
+
+
+@pytest.mark.parametrize("pidns", [None, True], ids=["here", "in-a-pid-namespace"])
+@pytest.mark.parametrize("name", DIVERTED)
+def test_nothing_is_mounted_by_way_of_a_link(name: str, pidns: bool | None, tmp_path: Path) -> None:
+    """Nothing of the host is written or shown, by a dry run nor by a restart."""
+    image, host, folder = tmp_path / "x.crt", tmp_path / "host", tmp_path.resolve()
+    for path in ("place", "bound", "there", "deep/bound", "too", "host/bound"):
+        (tmp_path / path).mkdir(parents=True)
+    script = (
+        "mount -t tmpfs none place; echo saved >place/file; mkdir place/sub; "
+        "mount --bind bound there; mount --bind deep/bound too"
+    )
+    with unshared("--mount", script, tmp_path / "said") as root, all_ended():
+        checkpoint(root, image, leave="killed")
+        end(family(root))
+        before = descendants()
+        shutil.rmtree(tmp_path / name)
+        (tmp_path / name).symlink_to(host)
+        os.lchown(tmp_path / name, 54321, 54321)
+        for attempt in (dry_run, partial(restart, detach=True)):
+            with pytest.raises(EnvironmentDiffers) as caught:
+                attempt(image, pidns=pidns)
+            assert DIVERTED[name].format(folder) == caught.value.message
+        assert before == descendants()
+        assert ["bound"] == os.listdir(host)
+        assert [] == os.listdir(host / "bound")
+
+
+@pytest.mark.parametrize("use", ["exec 8>>there/deep/log", "cd there/deep"], ids=["open", "current"])
+def test_nothing_is_opened_on_such_a_mount_by_way_of_a_link(use: str, tmp_path: Path) -> None:
+    """What is bound may be a folder of somebody else."""
+    image, host, folder = tmp_path / "x.crt", tmp_path / "host", tmp_path.resolve()
+    for path in ("bound/deep", "there", "host/deep"):
+        (tmp_path / path).mkdir(parents=True)
+    (host / "log").touch()
+    moved = tmp_path / "bound" / "deep"
+    with unshared("--mount", f"mount --bind bound there; {use}", tmp_path / "said") as root, all_ended():
+        checkpoint(root, image, leave="killed")
+        end(family(root))
+        shutil.rmtree(moved)
+        moved.symlink_to(host)
+        os.lchown(moved, 54321, 54321)
+        words = f"{folder}/there/deep(/log is reached through .* link of user 54321| is now a file of another)"
+        with pytest.raises(EnvironmentDiffers, match=words):
+            restart(image, detach=True)
+
+
+def test_a_place_that_is_replaced_while_it_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a folder, between the mount and the filling."""
+    image, place, looks = tmp_path / "x.crt", tmp_path / "place", []
+    place.mkdir()
+
+    def look(path: bytes, root: int) -> int:
+        looks.append(path)
+        if len(looks) == 2:
+            place.rename(tmp_path / "moved")
+            place.mkdir()
+        return resolve_plain(path, root)
+
+    script = "mount -t tmpfs none place; echo saved >place/file"
+    with unshared("--mount", script, tmp_path / "said") as root, all_ended():
+        checkpoint(root, image, leave="killed")
+        end(family(root))
+        monkeypatch.setattr(own_mounts, "resolve_plain", look)
+        with pytest.raises(EnvironmentDiffers, match="/place has just been replaced"):
+            restart(image, detach=True)
+        assert [] == os.listdir(place) == os.listdir(tmp_path / "moved")
 
 
 MAP = "import mmap, time; f = open('/mnt/data/file'); m = mmap.mmap(f.fileno(), 0, prot=1); open('/mnt/go', 'w')"

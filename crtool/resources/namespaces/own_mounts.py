@@ -9,17 +9,21 @@ We rebuild them in their order by mount(2), made by the first who lives in the n
 (:mod:`crtool.resources.namespaces.tmpfs`).
 
 Refused: other file systems that crtool does not have mounted, bind mounts of what crtool does not see, and what lies
-beneath another mount.
+beneath another mount; and, when they are made, places to which a symbolic link leads.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from crtool.abi import mount as abi
-from crtool.procfs import mountinfo
+from crtool.errors import EnvironmentDiffers
+from crtool.kernel.resolve import Diverted, resolve, resolve_plain
+from crtool.procfs import fdinfo, mountinfo
 from crtool.procfs.mountinfo import Mount
 from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
@@ -28,8 +32,9 @@ from crtool.record import dataclass
 from crtool.resources.namespaces import tmpfs
 from crtool.resources.namespaces.tmpfs import EntryRecord
 
-__all__ = ["MountRecord", "dump", "flags", "obstacle", "restore"]
+__all__ = ["MountRecord", "dump", "flags", "judge", "obstacle", "refusal", "restore"]
 
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _OPTIONS = {
     "ro": abi.MS_RDONLY,
     "nosuid": abi.MS_NOSUID,
@@ -103,8 +108,7 @@ def _planned(door: int) -> list[MountRecord]:
             own.append(mount)
     if left := sorted(+missing):
         point, *_, kind = left[0]
-        shown = point.decode(errors="replace")
-        raise _Refused(f"does not have {shown} ({kind}) mounted in a mount namespace of its own")
+        raise _Refused(f"does not have {_name(point)} ({kind}) mounted in a mount namespace of its own")
     records: list[MountRecord] = []
     first: dict[int, bytes] = {}  # point at which a tmpfs of the tree's own was mounted, by device
     for mount in own:
@@ -122,7 +126,7 @@ def _planned(door: int) -> list[MountRecord]:
 
 
 def _shown(mount: Mount) -> str:
-    return f"{mount.mount_point.decode(errors='replace')} ({mount.fs_type})"
+    return f"{_name(mount.mount_point)} ({mount.fs_type})"
 
 
 def _is_whole_proc(mount: Mount) -> bool:
@@ -172,25 +176,123 @@ def _tmpfs(door: int, mount: Mount, device: int) -> MountRecord:
     return MountRecord(mount.mount_point, mount.source, b",".join(given), flags(mount), ())
 
 
+def refusal(record: MountRecord, pid: int, number: int) -> EnvironmentDiffers:
+    """What is said if a mount cannot be made: *number* is an errno, *pid* that of a process that lives there."""
+    return EnvironmentDiffers(
+        f"{_name(record.point)} cannot be mounted in the mount namespace of PID {pid}: {os.strerror(number)}",
+        "put back what was mounted there, and the place itself; see namespaces(7) for the rights that it takes",
+    )
+
+
+def judge(records: Iterable[MountRecord], unseen: tuple[bytes, ...]) -> Iterator[tuple[MountRecord, int]]:
+    """Gives those of *records* that could not be made where crtool lives, each with an errno.
+
+    EnvironmentDiffers if a link leads elsewhere. Below *unseen*, and on other mounts of theirs, nothing can be told.
+    """
+    root = os.open(b"/", _FOLDER)
+    try:
+        for record in records:
+            try:
+                if not record.point.startswith(unseen):
+                    os.close(_place_for(root, record.point))
+                if record.content is None and not record.source.startswith(unseen):
+                    os.close(_what_to_bind(root, record))
+            except OSError as error:
+                yield record, error.errno or 0
+            unseen += (record.point.rstrip(b"/") + b"/",)
+    finally:
+        os.close(root)
+
+
 def restore(puppet: Puppet, record: MountRecord) -> None:
     """Makes one mount in the namespace of *puppet*, with what is in it.
 
-    RemoteCallError, or OSError if the content cannot be made.
+    What belongs to others may be replaced at any time, by links into the file system of the host among others. So the
+    place and what is bound there are looked up within the root of *puppet*, and once more when mount(2) has taken its
+    own way to them; nothing is written but through a descriptor of the new mount.
+
+    RemoteCallError; OSError if the content cannot be made; EnvironmentDiffers if a link leads elsewhere.
     """
+    root = os.open(b"/proc/%d/root" % puppet.pid, _FOLDER)
+    try:
+        _restore(puppet, record, root)
+    finally:
+        os.close(root)
+
+
+def _restore(puppet: Puppet, record: MountRecord, root: int) -> None:
     batch = Batch()
-    point, label = batch.path(record.point), f"mount of {record.point.decode(errors='replace')}"
-    again = abi.MS_BIND | abi.MS_REMOUNT | record.flags
+    point, label = batch.path(record.point), f"mount of {_name(record.point)}"
+    known = {mount.id for mount in mountinfo.parse(read(puppet.pid, "mountinfo"))}
+    os.close(_place_for(root, record.point))
     if record.content is None:
-        batch.call("mount", batch.path(record.source), point, 0, abi.MS_BIND, 0, label=label)
-        batch.call("mount", 0, point, 0, again, 0, label=label)
+        held = _what_to_bind(root, record)
+        try:
+            batch.call("mount", batch.path(record.source), point, 0, abi.MS_BIND, 0, label=label)
+            puppet.run(batch)
+            place = _new_mount(root, record, known)
+            same = os.path.samestat(os.fstat(place), os.fstat(held))
+            os.close(place)
+        finally:
+            os.close(held)
+        if not same:
+            raise _replaced(record.source)
+    else:
+        made = record.flags & ~abi.MS_RDONLY
+        kind, options = batch.path("tmpfs"), batch.path(record.options)
+        batch.call("mount", batch.path(record.source or b"tmpfs"), point, kind, made, options, label=label)
         puppet.run(batch)
-        return
-    made = record.flags & ~abi.MS_RDONLY
-    kind, options = batch.path("tmpfs"), batch.path(record.options)
-    batch.call("mount", batch.path(record.source or b"tmpfs"), point, kind, made, options, label=label)
-    puppet.run(batch)
-    tmpfs.fill(_place(puppet.pid, record.point), record.content)
-    if record.flags & abi.MS_RDONLY:
+        place = _new_mount(root, record, known)
+        try:
+            tmpfs.fill(b"/proc/self/fd/%d" % place, record.content)
+        finally:
+            os.close(place)
+    if record.content is None or record.flags & abi.MS_RDONLY:
+        again = abi.MS_BIND | abi.MS_REMOUNT | record.flags
         batch = Batch()
         batch.call("mount", 0, batch.path(record.point), 0, again, 0, label=label)
         puppet.run(batch)
+
+
+def _new_mount(root: int, record: MountRecord, known: Collection[int]) -> int:
+    """A descriptor of what is at its place; EnvironmentDiffers if that is on one of the mounts that were *known*."""
+    place = _place_for(root, record.point)
+    if fdinfo.parse(read(os.getpid(), f"fdinfo/{place}")).mnt_id in known:
+        os.close(place)
+        raise _replaced(record.point)
+    return place
+
+
+def _replaced(path: bytes) -> EnvironmentDiffers:
+    return EnvironmentDiffers(f"{_name(path)} has just been replaced", "try again")
+
+
+def _name(path: bytes) -> str:
+    return path.decode(errors="replace")
+
+
+def _place_for(root: int, point: bytes) -> int:
+    """A descriptor of what stands at *point* within *root*, to which no link leads: mountinfo knows none."""
+    try:
+        return resolve_plain(point, root)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise EnvironmentDiffers(
+            f"{_name(point)}, where something was mounted, is reached through a symbolic link now", "remove the link"
+        ) from None
+
+
+def _what_to_bind(root: int, record: MountRecord) -> int:
+    """A descriptor of it, with nobody's link on the way but root's and one's own."""
+    source = _name(record.source)
+    try:
+        held = resolve(record.source, root)
+    except Diverted as diverted:
+        differs = f"{source} is reached through {_name(diverted.link)} now, a symbolic link of user {diverted.owner}"
+        raise EnvironmentDiffers(differs, "remove the link") from None
+    if stat.S_ISLNK(os.fstat(held).st_mode):
+        os.close(held)
+        differs = f"{source}, which was mounted at {_name(record.point)}, is a symbolic link now"
+        raise EnvironmentDiffers(differs, "put back what was there")
+    return held

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crtool.kernel import resolve as module
-from crtool.kernel.resolve import Diverted, resolve
+from crtool.kernel.resolve import Diverted, resolve, resolve_plain
 
 
 @pytest.fixture(params=["openat2", "step by step"])
@@ -95,3 +95,22 @@ class TestResolve:
                 pass
 
         assert before == os.listdir("/proc/self/fd")
+
+    def test_a_root_of_its_own(self, folder: Path) -> None:
+        """Neither ".." nor a link leads out of it."""
+        (folder / "root" / "a").mkdir(parents=True)
+        (folder / "root" / "a" / "file").touch()
+        (folder / "a").mkdir()
+        for name, target in (("up", "../../a"), ("down", "/a"), ("loop", "loop")):
+            os.symlink(target, folder / "root" / name)
+        root = os.open(folder / "root", os.O_PATH)
+        try:
+            for path in (b"/a/file", b"/up/file", b"/down/file"):
+                assert os.fsencode(folder / "root" / "a" / "file") == path_of(resolve(path, root))
+            assert os.fsencode(folder / "root") == path_of(resolve(b"/", root))
+            assert os.fsencode(folder / "root" / "a") == path_of(resolve_plain(b"/a", root))
+            for path, number in ((b"/up/file", errno.ELOOP), (b"/up", errno.ELOOP), (b"/none", errno.ENOENT)):
+                with pytest.raises(OSError, match=os.strerror(number)):
+                    resolve_plain(path, root)
+        finally:
+            os.close(root)
