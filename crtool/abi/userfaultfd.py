@@ -25,9 +25,11 @@ __all__ = [
     "UFFDIO_MOVE",
     "UFFDIO_REGISTER",
     "UFFDIO_WAKE",
+    "UFFDIO_WRITEPROTECT",
     "UFFDIO_ZEROPAGE",
     "UFFD_API",
     "USER_MODE_ONLY",
+    "WRITEPROTECT",
     "ZEROPAGE",
 ]
 
@@ -45,6 +47,7 @@ REGISTER = struct.Struct("<QQQQ")  # start, length, mode, ioctls
 COPY = struct.Struct("<QQQQq")  # dst, src, len, mode, bytes that were copied
 ZEROPAGE = struct.Struct("<QQQq")  # start, length, mode, bytes that were mapped
 RANGE = struct.Struct("<QQ")  # start, length
+WRITEPROTECT = struct.Struct("<QQQ")  # start, length, mode
 MOVE = struct.Struct("<QQQQq")  # dst, src, len, mode, bytes that were moved
 
 # _IOWR(0xAA, number, size)
@@ -53,6 +56,7 @@ UFFDIO_REGISTER = 0xC020AA00
 UFFDIO_MOVE = 0xC028AA05
 UFFDIO_COPY = 0xC028AA03
 UFFDIO_ZEROPAGE = 0xC020AA04
+UFFDIO_WRITEPROTECT = 0xC018AA06
 # _IOR(0xAA, number, size)
 UFFDIO_WAKE = 0x8010AA02
 

@@ -22,15 +22,14 @@ from typing import NoReturn
 
 from crtool import faults
 from crtool.engine.contents import Run, cut
+from crtool.engine.end_lazy import end_all
 from crtool.engine.snapshot import MemoryRecord
 from crtool.errors import CrtoolError, ImageError
 from crtool.image.reader import ImageReader
 from crtool.image.verified import VerifiedReader
 from crtool.kernel import process as kernel_process
 from crtool.kernel.prctl import set_name
-from crtool.procfs import stat as stat_file
-from crtool.procfs.read import proc_root, read
-from crtool.procfs.tasks import processes
+from crtool.procfs.read import proc_root
 from crtool.puppet.birth import Newborn
 from crtool.record import dataclass
 from crtool.resources.memory import lazy
@@ -110,6 +109,7 @@ def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[in
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
         images = [holder.fileno() for holder in (image, *image.ancestors())]
+        kernel_process.raise_file_limit()  # each fork of a program whose memory is still to come takes one
         _close_all_but([_STDERR, *images, *pidfds, *(door.descriptor for door in doors)])
         proc_root.cache_clear()  # it was one of them
         with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
@@ -125,10 +125,11 @@ def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[in
         set_name(b"crtool-warden")
         for fd in images:
             os.close(fd)
-        status = int(_keep(here, [door.descriptor for door in doors], server) != 0)  # exit(2) takes 8 bits of it
+        kept = [door.descriptor for door in doors]
+        status = int(_keep(here, kept, server) != 0)  # exit(2) takes 8 bits of it
         if status:
             _say(f"PID {doors[0].pid} and all of its tree are ended: their memory could not be brought any more")
-            _end_all(pidfds)
+            end_all(pidfds, [door for door in kept if door >= 0])
     finally:
         os._exit(status)
 
@@ -177,6 +178,9 @@ def _serve(image: VerifiedReader, doors: Sequence[_Door], line: socket.socket) -
     except CrtoolError as error:
         _say(str(error))
         return 1
+    except OSError as error:
+        _say(f"memory cannot be brought: {error.strerror}")
+        return 1
     return 0
 
 
@@ -187,41 +191,20 @@ def _tell(line: socket.socket, door: int) -> None:
 
 
 def _keep(line: socket.socket, doors: list[int], server: int) -> int:
-    """Keeps the userfaultfds for as long as the server needs them; returns its wait status when it has ended."""
+    """Keeps the userfaultfds for as long as the server needs them; returns its wait status when it has ended.
+
+    *doors* has those that are open then, and −1 in the places of the others: the server tells of them by their places.
+    """
     while True:
         data, fds, _, _ = socket.recv_fds(line, 16, 1)
-        doors += fds
         if not data:
             break
-        if data[:1] == _DONE:
-            os.close(doors[int.from_bytes(data[1:], "little")])
+        if data[:1] == _BORN:
+            doors += fds or [-1]  # none if there are too many
+        elif (door := doors[number := int.from_bytes(data[1:], "little")]) >= 0:
+            os.close(door)
+            doors[number] = -1
     return os.waitpid(server, 0)[1]
-
-
-def _end_all(pidfds: Sequence[int]) -> None:
-    """Kills the tree, and whoever has been born in it meanwhile."""
-    roots = [pid for pid in map(_pid_of, pidfds) if pid > 0]
-    found = set(roots)
-    stats = []
-    for pid in processes():
-        with suppress(CrtoolError):
-            stats.append(stat_file.parse(read(pid, "stat")))
-    grew = True
-    while grew:
-        born = {stat.pid for stat in stats if stat.ppid in found} - found
-        found |= born
-        grew = bool(born)
-    for fd in pidfds:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-    for pid in found - set(roots):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _pid_of(pidfd: int) -> int:
-    with open(f"/proc/self/fdinfo/{pidfd}", "rb") as file:
-        return next((int(line.split()[1]) for line in file if line.startswith(b"Pid:")), -1)
 
 
 def _say(text: str) -> None:

@@ -25,16 +25,20 @@ from crtool.arch import cpu
 from crtool.errors import EnvironmentDiffers, RemoteCallError
 from crtool.image.verified import VerifiedReader
 from crtool.kernel.syscall import memory_address
+from crtool.procfs import smaps as smaps_file
+from crtool.procfs.read import read
+from crtool.procfs.smaps import Smap
 from crtool.puppet.batch import Batch
 from crtool.puppet.puppet import Puppet
 from crtool.resources.memory.mappings import MappingRecord
 from crtool.resources.memory.pages import Piece
 
-__all__ = ["LazySpace", "may_be_lazy", "register"]
+__all__ = ["LazySpace", "belongs", "is_gone", "may_be_lazy", "register"]
 
 _WORTH_IT = 1 << 20  # bytes of a mapping
 _MESSAGES = 32  # read at once
 _AT_FAULT = 64 * cpu.PAGE_SIZE  # bytes that are brought when one of them is asked for
+_ANYWHERE = 1 << 20  # an address that there can be
 _AHEAD = 1 << 20  # bytes that are brought at once when nobody waits
 
 
@@ -70,6 +74,35 @@ def register(puppet: Puppet, mappings: Iterable[MappingRecord]) -> int:
             "run crtool as root, under a kernel with userfaultfd(2), or do without --lazy",
         ) from None
     return door.value
+
+
+def is_gone(door: int) -> bool:
+    """Whether the address space of a userfaultfd is there no more."""
+    args = bytearray(uffd.WRITEPROTECT.pack(_ANYWHERE, cpu.PAGE_SIZE, 0))
+    try:
+        fcntl.ioctl(door, uffd.UFFDIO_WRITEPROTECT, args)  # of what is not registered for that
+    except OSError as error:
+        return error.errno == errno.ESRCH
+    return False
+
+
+def belongs(door: int, pid: int, smaps: Sequence[Smap]) -> bool:
+    """Whether a userfaultfd is of the address space of process *pid*, whose mappings are *smaps*.
+
+    No descriptor tells that. So more is registered with it, to stay so: for an address space that is to end.
+    """
+    for entry in smaps:
+        start, end = entry.mapping.start, entry.mapping.end
+        if entry.mapping.shared or entry.mapping.inode or "wr" not in entry.flags or "um" in entry.flags:
+            continue
+        args = bytearray(uffd.REGISTER.pack(start, end - start, uffd.REGISTER_MODE_MISSING, 0))
+        try:
+            fcntl.ioctl(door, uffd.UFFDIO_REGISTER, args)
+        except OSError:  # it is another address space, where something else is there, or nothing
+            continue
+        now = smaps_file.parse(read(pid, "smaps"))
+        return any("um" in each.flags and each.mapping.start <= start < each.mapping.end for each in now)
+    return False
 
 
 class LazySpace:
