@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["open_and_become"]
 
-# Of the standard library, what is imported when it is first used.
-_LATE = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "logging", "mmap", "secrets", "shutil", "tempfile")
+# What is imported when it is first used.
+_LATE = (
+    "encodings.ascii",
+    "encodings.latin_1",
+    "encodings.utf_8",
+    "logging",
+    "mmap",
+    "psutil",
+    "random",
+    "secrets",
+    "shutil",
+    "tempfile",
+)
+# Likewise, of the packages that decompress, if they are here.
+_OF_COMPRESSION = ("lz4.block", "zstandard")
 # Of the package that decrypts, likewise.
 _OF_KEYS = (
     "cryptography.exceptions",
@@ -51,6 +65,9 @@ def _import_everything() -> None:
     """crtool may be installed where the other user may not read."""
     for name in _LATE:
         import_module(name)
+    for name in _OF_COMPRESSION:
+        with suppress(ImportError):
+            import_module(name)
     for found in pkgutil.walk_packages(crtool.__path__, "crtool."):
         if not found.name.startswith(_SEPARATE):
             import_module(found.name)

@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import signal
-import site
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from .harness import processes
@@ -95,13 +95,16 @@ def test_everybody_is_that_user(options: tuple[str, ...], folder: Path) -> None:
     assert NOBODY_ELSE == who(found["pid"], folder)
 
 
-def test_it_is_imported_beforehand_what_the_user_cannot_read(folder: Path, tmp_path: Path) -> None:
-    """crtool lies in a folder of root's, as do all modules that it has not used yet."""
-    image, pid = saved(folder)
+@pytest.mark.parametrize("how", ["none", "lz4", "zstd"])
+def test_it_is_imported_beforehand_what_the_user_cannot_read(how: str, folder: Path, tmp_path: Path) -> None:
+    """crtool lies in a folder of root's, as do all modules that it has not used yet, and all packages."""
+    image, pid = saved(folder, "", "--compress", how)
+    assert 0 == crtool("restart", image, "--detach").returncode  # so it is to be said who has the number
     shutil.copytree(REPOSITORY / "crtool", tmp_path / "crtool")
+    (tmp_path / "packages").symlink_to(Path(msgpack.__file__).parents[1])
     tmp_path.chmod(0o700)
-    paths = [os.fspath(tmp_path), *site.getsitepackages()]
-    command = [sys.executable, "-m", "crtool", "restart", image, "--user", str(ID), "--detach", "--pidns", "--json"]
+    paths = [os.fspath(tmp_path), os.fspath(tmp_path / "packages")]
+    command = [sys.executable, "-S", "-m", "crtool", "restart", image, "--user", str(ID), "--detach", "--json"]
     done = subprocess.run(
         command, cwd="/", env={**os.environ, "PYTHONPATH": ":".join(paths)}, capture_output=True, text=True, check=False
     )
