@@ -9,7 +9,7 @@ from dataclasses import replace
 from crtool.engine.numbers import FrozenNumbers
 from crtool.engine.renumber import numbers_in_base
 from crtool.engine.snapshot import ProcessRecord, Snapshot
-from crtool.errors import ImageError, Obstacle, ObstacleError, TargetDied
+from crtool.errors import ImageError, Obstacle, ObstacleError, TargetError
 from crtool.kernel import process as kernel_process
 from crtool.procfs import stat as stat_file
 from crtool.procfs.read import read
@@ -79,7 +79,7 @@ def obstacle_of_living(
     try:
         seen = {pid: _Seen(stat_file.parse(read(pid, "stat")), status) for pid, status in statuses.items()}
         found = judge(_living_forest(root, seen, doors, depth))
-    except (TargetDied, OSError, KeyError, ImageError, ObstacleError):
+    except (TargetError, OSError, KeyError, ImageError, ObstacleError):
         return None  # the frozen tree will be looked at again; what else is wrong with namespaces is told elsewhere
     if found is None or not depth:
         return found

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 from crtool.abi.fcntl import AT_FDCWD
 from crtool.engine.lodging import Base
 from crtool.engine.snapshot import NamespaceRecord, ProcessRecord, Snapshot
-from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError, RemoteCallError
+from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError, RemoteCallError, TargetDied
 from crtool.procfs import ns as ns_file
+from crtool.procfs.read import alive, entries
 from crtool.puppet.batch import Batch
 from crtool.puppet.puppet import Puppet
 from crtool.resources.namespaces import cgroup, ipc, mounts, net, own_mounts, uts
@@ -44,8 +46,11 @@ class MadeNamespaces:
     """Collects the namespaces of a tree, process after process, and then judges and describes them."""
 
     def __init__(self, base: Base, rooms: list[tuple[int, int]] | None = None) -> None:
-        """*rooms*: gets each mount namespace that is found, by a living thread in it and its first member."""
+        """*rooms*, of a frozen tree only: gets each mount namespace that is found, by a living thread in it and its
+        first member.
+        """
         self._rooms = rooms
+        self._frozen = rooms is not None
         self._base = base.namespaces
         self._members: dict[_Key, dict[int, int]] = {}  # kind and inode → member → a living thread of it
         self._pid_namespaces: dict[int, int | None] = {}  # of members: inode
@@ -61,12 +66,18 @@ class MadeNamespaces:
                 self._pid_namespaces[pid] = ns_file.inode(door, "pid")
 
     def obstacles(self) -> Iterator[Obstacle]:
-        """What cannot be saved."""
-        for (kind, _), members in self._members.items():
+        """What cannot be saved. Of a tree that goes on nothing is told by members that have ended meanwhile."""
+        for kind, members in self._alive():
             pid, door = next(iter(members.items()))
             try:
                 why = self._judge(kind, door, members)
+            except TargetDied:
+                if self._frozen:
+                    raise
+                continue
             except OSError as error:
+                if not self._frozen and not alive(door):
+                    continue
                 why = f"lives in another {kind} namespace, which cannot be looked into: {error.strerror}"
                 yield Obstacle(pid, "", why, "run crtool as root, or inside that namespace")
                 continue
@@ -75,14 +86,26 @@ class MadeNamespaces:
 
     def warnings(self) -> Iterator[str]:
         """What is lost of those that can be saved."""
-        for (kind, _), members in self._members.items():
+        for kind, members in self._alive():
             pid, door = next(iter(members.items()))
             if kind == "net":
                 yield f"PID {pid}: sysctls and firewall rules of its network namespace are lost"
             elif kind == "ipc":
                 yield f"PID {pid}: sysctls of its IPC namespace are lost"
-            elif kind == "mnt" and mounts.mixed(door):
-                yield f"PID {pid}: mounts of its namespace that propagate otherwise than its root will do so like that"
+            elif kind == "mnt":
+                with suppress(TargetDied):
+                    if mounts.mixed(door):
+                        yield (
+                            f"PID {pid}: mounts of its namespace that propagate otherwise than its root will do so "
+                            "like that"
+                        )
+
+    def _alive(self) -> Iterator[tuple[str, Mapping[int, int]]]:
+        """The kind of each namespace, and who of its members still lives: all of them if they stand still."""
+        for (kind, _), members in self._members.items():
+            living = members if self._frozen else {pid: door for pid, door in members.items() if alive(door)}
+            if living:
+                yield kind, living
 
     def _judge(self, kind: str, door: int, members: Mapping[int, int]) -> str | None:
         if kind == "ipc":
@@ -104,7 +127,7 @@ class MadeNamespaces:
     def _socket(member: tuple[int, int]) -> str | None:
         """A socket of a member; which network namespace it is of does not matter: it could not be told at a restart."""
         pid, door = member
-        for name in os.listdir(f"/proc/{door}/fd"):
+        for name in entries(door, "fd"):
             try:
                 link = os.readlink(f"/proc/{door}/fd/{name}")
             except OSError:

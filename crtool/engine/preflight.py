@@ -15,7 +15,7 @@ from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel.process import pidfd_open
 from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs import status as status_file
-from crtool.procfs.read import alive, read
+from crtool.procfs.read import alive, entries, read
 from crtool.procfs.status import Status
 from crtool.procfs.tasks import threads
 from crtool.record import dataclass
@@ -34,6 +34,8 @@ from crtool.resources.policy import DEFAULT, Policy
 from crtool.tree.walk import Walk, name_of
 
 __all__ = ["SMALL", "Report", "survey"]
+
+_ATTEMPTS = 10  # at looking at a process whose threads come and go
 
 SMALL = 1 << 20
 """Bytes of memory of a process below which it is copied while it stands still: that takes no longer than a fork."""
@@ -78,21 +80,33 @@ def survey(pid: int, policy: Policy = DEFAULT) -> Report:
     in the way is what is seen twice.
     """
     _judge_target(pid)
-    report = _look(pid, policy)
+    report = _seen_whole(pid, policy)
     if report.obstacles:
-        first, report = report, _look(pid, policy)
+        first, report = report, _seen_whole(pid, policy)
         report.obstacles = [obstacle for obstacle in report.obstacles if obstacle in first.obstacles]
     vfork.await_children(report.waiting)
     return report
 
 
+def _seen_whole(pid: int, policy: Policy) -> Report:
+    """What a look finds during which the thread by which the root is looked at has not ended."""
+    for _ in range(_ATTEMPTS):
+        with suppress(TargetDied):
+            return _look(pid, policy)
+        if _door(pid) is None:
+            raise TargetDied(pid)
+    raise TargetError(f"the threads of PID {pid} end while they are being looked at", "try again later")
+
+
 def _look(pid: int, policy: Policy) -> Report:
-    base = base_of(_door(pid), _status(pid))
+    if (door := _door(pid)) is None:
+        raise TargetDied(pid)
+    base = base_of(door, _status(pid))
     report = Report(Walk()(pid), base, warnings=list(base.warnings), policy=policy)
     with Ends() as terminals:
         seen = _Seen(PipeEnds(), terminals, EpollTargets(), UnixEnds(), SharedConnections(), NamespaceSurvey(base))
         if base.own_ipc:
-            report.obstacles += ipc_survey.closed(pid, _door(pid))
+            report.obstacles += ipc_survey.closed(pid, door)
         for number in report.pids:
             try:
                 _survey_process(report, number, seen)
@@ -154,16 +168,22 @@ def _has_ended(status: Status) -> bool:
     return status.state in ("Z", "X") and status.threads <= 1
 
 
-def _door(pid: int) -> int:
-    """The TID of a living thread: the folder in /proc of a main thread that has ended shows nothing of the process."""
+def _door(pid: int) -> int | None:
+    """The TID of a living thread: the folder in /proc of a main thread that has ended shows nothing of the process.
+
+    None if there is none.
+    """
     if alive(pid):
         return pid
-    return next((tid for tid in threads(pid) if alive(pid, tid)), pid)
+    with suppress(TargetDied):
+        return next((tid for tid in threads(pid) if alive(pid, tid)), None)
+    return None
 
 
 def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
     status = seen.statuses[pid] = status_file.parse(read(pid, "status"))
-    if _has_ended(status):
+    door = None if _has_ended(status) else _door(pid)
+    if door is None:
         if len(status.ns_pid) > 1:
             seen.namespaces.add_zombie(pid, status.ns_pid)
         return
@@ -173,7 +193,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
             Obstacle(pid, "", f"is traced by PID {tracer} ({name_of(tracer)})", "end that, or let it detach")
         )
         return
-    seen.doors[pid] = _door(pid)
+    seen.doors[pid] = door
     seen.users.update((status.uid.real, status.uid.effective))
     privileged = False
     for tid in threads(pid):
@@ -189,20 +209,19 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
         report.small += memory if memory < SMALL else 0
     report.threads += status.threads
     if not report.policy.sysvipc and not report.base.own_ipc:
-        report.obstacles.extend(ipc_survey.obstacles(pid, _door(pid), threads=status.threads))
-        report.warnings.extend(ipc_survey.lost(pid, _door(pid), threads=status.threads))
-    report.obstacles.extend(mappings.early_obstacles(pid, read(_door(pid), "maps")))
-    report.obstacles.extend(mapped.obstacles(pid, _door(pid), map(_door, report.pids)))
-    report.obstacles.extend(report.base.obstacles(pid, _door(pid), privileged=privileged))
-    report.obstacles.extend(seen.namespaces.add(pid, _door(pid), status.ns_pid))
-    _survey_files(report, pid, seen)
+        report.obstacles.extend(ipc_survey.obstacles(pid, door, threads=status.threads))
+        report.warnings.extend(ipc_survey.lost(pid, door, threads=status.threads))
+    report.obstacles.extend(mappings.early_obstacles(pid, read(door, "maps")))
+    report.obstacles.extend(mapped.obstacles(pid, door, filter(None, map(_door, report.pids))))
+    report.obstacles.extend(report.base.obstacles(pid, door, privileged=privileged))
+    report.obstacles.extend(seen.namespaces.add(pid, door, status.ns_pid))
+    _survey_files(report, pid, door, seen)
 
 
-def _survey_files(report: Report, pid: int, seen: _Seen) -> None:
-    door = _door(pid)
+def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
     pidfd = pidfd_open(door)
     try:
-        for fd in sorted(int(name) for name in os.listdir(f"/proc/{door}/fd")):
+        for fd in sorted(map(int, entries(door, "fd"))):
             try:
                 link = os.fsencode(os.readlink(f"/proc/{door}/fd/{fd}"))
             except OSError as error:

@@ -58,7 +58,7 @@ class Shortage:
                 return
             self._next = math.inf
             self._frozen = self._until_written.enter_context(Frozen(self._root, self._others, None))
-        except CrtoolError:
+        except (CrtoolError, OSError):
             self._next = math.inf  # it has ended, or cannot be stopped just now: then only haste helps
 
     def _others(self, root: int) -> list[int]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 
 from crtool.arch import cpu
-from crtool.errors import TargetDied, TargetError
+from crtool.errors import TargetError
 from crtool.procfs import stat as stat_file
 from crtool.procfs.read import read
 
@@ -25,7 +25,7 @@ def is_in_vfork(pid: int, tid: int) -> bool:
     try:
         call = read(pid, "syscall", tid).split()
         state = stat_file.parse(read(pid, "stat", tid)).state
-    except (TargetDied, OSError):
+    except (TargetError, OSError):  # it has ended, or may not be looked at
         return False
     numbers = {str(cpu.NUMBERS[name]).encode() for name in ("vfork", "clone", "clone3")}
     return state == "D" and bool(call) and call[0] in numbers

@@ -3,9 +3,10 @@
 All paths are resolved from a descriptor of /proc that is opened once, on first use: neither a chroot nor a
 later mount over /proc changes what crtool sees. PIDs are those of the PID namespace of that mount.
 
-What goes wrong becomes one of four things. The process has ended, or is a zombie that lacks the asked file:
-:class:`~crtool.errors.TargetDied`. It lives and the file is not there: :class:`.NoSuchFile`, a TargetError. crtool may
-not look at it: :class:`~crtool.errors.TargetError`. Anything else (no descriptor left, say) stays an OSError.
+What goes wrong becomes one of four things. The process has ended, or lacks the asked file since it is a zombie or about
+to become one: :class:`~crtool.errors.TargetDied`. It lives and the file is not there: :class:`.NoSuchFile`, a
+TargetError. crtool may not look at it: :class:`~crtool.errors.TargetError`. Anything else (no descriptor left, say)
+stays an OSError.
 
 Not handled: a PID that was given to another process in the meantime. Hold the target, or a pidfd of it.
 """
@@ -19,15 +20,21 @@ from types import TracebackType
 
 from crtool.errors import TargetDied, TargetError
 from crtool.procfs.error import NoSuchFile
+from crtool.procfs.stat import PF_EXITING
 
 __all__ = ["alive", "entries", "open_file", "path", "proc_root", "read", "read_link", "stat_of"]
 
 _GONE = (errno.ENOENT, errno.ESRCH)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+# What is said of a task without memory, which belongs to root (task_dump_owner() in fs/proc/base.c), and of the mounts
+# of one without namespaces (mounts_open_common() in fs/proc_namespace.c).
+_SAID_OF_THE_DYING = (*_FORBIDDEN, errno.EINVAL)
 
 # The kernel hands out seq_file text in pieces of about one page however much is asked for, except for the few files
 # (environ, cmdline) that fill the whole buffer. 64 KiB is what read(2) allocates at no noticeable cost.
 _PIECE = 1 << 16
+
+_FLAGS = 6  # which word of ``stat`` they are, counted from the state
 
 
 @functools.cache
@@ -42,7 +49,9 @@ def path(pid: int, name: str, tid: int | None = None) -> str:
 
 
 def alive(pid: int, tid: int | None = None) -> bool:
-    """Whether the process (or thread) exists and is no zombie."""
+    """Whether the process (or thread) exists, is no zombie, and not on its way there: it soon has no memory, no
+    namespaces, and at last no files, while the kernel may still have a lot to do for its end.
+    """
     try:
         fd = os.open(path(pid, "stat", tid), os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc_root())
         try:
@@ -53,7 +62,8 @@ def alive(pid: int, tid: int | None = None) -> bool:
         if error.errno in _GONE:
             return False
         raise
-    return data[data.rfind(b")") + 2 :][:1] not in (b"Z", b"X", b"x", b"")
+    words = data[data.rfind(b")") + 2 :].split(None, _FLAGS + 1)
+    return len(words) > _FLAGS and words[0] not in (b"Z", b"X", b"x") and not int(words[_FLAGS]) & PF_EXITING
 
 
 class _Translated:
@@ -78,6 +88,8 @@ class _Translated:
             if self.name in ("stat", "status") or not alive(self.pid, self.tid):
                 raise TargetDied(self.pid if self.tid is None else self.tid) from None
             raise NoSuchFile(self.pid, shown) from None
+        if error.errno in _SAID_OF_THE_DYING and not alive(self.pid, self.tid):
+            raise TargetDied(self.pid if self.tid is None else self.tid) from None
         if error.errno in _FORBIDDEN:
             raise TargetError(
                 f"PID {self.pid}: not permitted to look at {shown}",

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
-from crtool.errors import Obstacle, TargetDied
+from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel import sysvipc
 from crtool.procfs import maps as maps_file
 from crtool.procfs import sysvipc as sysvipc_file
@@ -124,7 +124,7 @@ def out_of_reach(root: int, pids: Collection[int], users: Collection[int]) -> It
 def _segments_seen(pid: int) -> Collection[int]:
     try:
         return segments_of(maps_file.parse(read(pid, "maps"))).keys()
-    except (OSError, TargetDied):
+    except (OSError, TargetError):
         return ()
 
 
