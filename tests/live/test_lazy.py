@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,12 +20,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crtool.resources.memory.lazy import LazySpace
+from crtool.abi import mman
+from crtool.kernel.syscall import memory_address, syscall
+from crtool.resources.memory.lazy import LazySpace, may_be_lazy
+from crtool.resources.memory.mappings import MappingRecord
 from crtool.resources.memory.pages import Piece
 
 from .harness.catalogue import catalogue
 from .harness.processes import Deadline
 from .harness.run import Run
+from .lazy_child import PAGE, PAGES, lazy_child
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hear of forks by a userfaultfd")
 
@@ -159,6 +167,39 @@ def test_a_pipe_cannot_be_lazy(tmp_path: Path) -> None:
 
     assert 120 == done.returncode
     assert b"what comes through a pipe cannot come later" in done.stderr
+
+
+def test_who_waits_for_a_page_that_is_unmapped_is_told() -> None:
+    def body(memory: memoryview, said: int) -> None:
+        def use() -> None:
+            try:
+                os.write(said, memory[:1])
+            except OSError as error:
+                os.write(said, b"%d\n" % error.errno)
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        time.sleep(0.2)
+        syscall("munmap", memory_address(memory), PAGES * PAGE)
+        thread.join()
+
+    with lazy_child(body) as child:
+        time.sleep(0.5)  # the fault and the munmap are heard of together
+        space = LazySpace(child.door, [])
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not select.select([child.said], [], [], 0.01)[0]:
+            space.hear()
+            space.answer(NotImplemented)
+
+        assert select.select([child.said], [], [], 0)[0]
+        assert child.line() == b"%d\n" % errno.EFAULT
+
+
+def test_what_a_fork_empties_is_never_late() -> None:
+    record = MappingRecord(0, 4 << 20, 3, False, -1, 0, False, 0, (), False, False, False, 0, b"")
+
+    assert may_be_lazy(record)
+    assert not may_be_lazy(replace(record, advice=(mman.MADV_WIPEONFORK,)))
 
 
 Bytes = dict[int, int]

@@ -38,13 +38,15 @@ __all__ = ["LazySpace", "belongs", "is_gone", "may_be_lazy", "register"]
 _WORTH_IT = 1 << 20  # bytes of a mapping
 _MESSAGES = 32  # read at once
 _AT_FAULT = 64 * cpu.PAGE_SIZE  # bytes that are brought when one of them is asked for
+# The page is there, or nothing is registered there any more (it would be EAGAIN if that had not been heard of).
+_SETTLED = (errno.EEXIST, errno.ENOENT)
 _ANYWHERE = 1 << 20  # an address that there can be
 _AHEAD = 1 << 20  # bytes that are brought at once when nobody waits
 
 
 def may_be_lazy(record: MappingRecord) -> bool:
     """Whether pages of this mapping can come later: not those of stacks, which /proc/PID/cmdline reads, nor of what is
-    locked.
+    locked, nor of what a fork empties, since the child would get what is still to come.
     """
     return (
         record.inode < 0
@@ -53,6 +55,7 @@ def may_be_lazy(record: MappingRecord) -> bool:
         and not record.flags & (mman.MAP_HUGETLB | mman.MAP_GROWSDOWN)
         and not record.locked
         and not record.sealed
+        and mman.MADV_WIPEONFORK not in record.advice
     )
 
 
@@ -205,10 +208,9 @@ class LazySpace:
                 if error.errno == errno.ENOENT and size > cpu.PAGE_SIZE:
                     size = size // 2 & -cpu.PAGE_SIZE  # into two mappings, since somebody has divided them
                     continue
-                if error.errno == errno.EEXIST:
-                    self._wake(start)
-                elif error.errno != errno.ENOENT:  # unmapped: it would be EAGAIN if that had not been heard of
+                if error.errno not in _SETTLED:
                     raise
+                self._wake(start)
                 start, size = start + cpu.PAGE_SIZE, len(view)
         self._forget(address, min(start, end))
         return start > address
@@ -220,14 +222,13 @@ class LazySpace:
         except OSError as error:
             if error.errno == errno.EAGAIN:
                 return False
-            if error.errno == errno.EEXIST:
-                self._wake(address)
-            elif error.errno != errno.ENOENT:
+            if error.errno not in _SETTLED:
                 raise
+            self._wake(address)
         return True
 
     def _wake(self, address: int) -> None:
-        """Lets go whoever waits for a page that is there."""
+        """Lets go whoever waits for a page that is there, or never will be: the kernel does it for neither."""
         fcntl.ioctl(self.door, uffd.UFFDIO_WAKE, bytearray(uffd.RANGE.pack(address, cpu.PAGE_SIZE)))
 
 
