@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -39,6 +40,8 @@ from crtool.resources.memory.pages import Piece
 __all__ = ["Lazy"]
 
 _STDERR = 2
+_PATIENCE = 30.0  # seconds until those that are born get what they do not ask for
+_LOOK = 300  # milliseconds after which it is seen that somebody has ended, of which no userfaultfd tells
 _BORN, _DONE = b"+", b"-"  # what the server tells the warden: of one more userfaultfd, or of one that is not needed
 
 
@@ -55,6 +58,7 @@ class Lazy:
     """What is still to come when everything else is there."""
 
     def __init__(self, image: ImageReader) -> None:
+        self.is_awaited = False  # whether somebody waits until the image is not needed any more
         self._image = image
         self._doors: list[_Door] = []
         self._pid = 0  # of the warden
@@ -80,7 +84,7 @@ class Lazy:
         pidfds = [kernel_process.open_pidfd(pid, 0) for pid in pids]
         self._pid = os.fork()
         if self._pid == 0:
-            _stay_behind(self._image, self._doors, pidfds)
+            _stay_behind(self._image, self._doors, pidfds, 0 if self.is_awaited else _PATIENCE)
         for fd in (*pidfds, *(door.descriptor for door in self._doors)):
             os.close(fd)
 
@@ -99,7 +103,7 @@ class Lazy:
                 raise ImageError(f"{self._image.name}: what was restarted from it has been ended")
 
 
-def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[int]) -> NoReturn:
+def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[int], patience: float) -> NoReturn:
     """The life of the warden, and of the server, its child."""
     status = 1
     try:
@@ -119,7 +123,7 @@ def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[in
         if server == 0:
             here.close()
             set_name(b"crtool-lazy")
-            os._exit(_serve(VerifiedReader(image), doors, there))
+            os._exit(_serve(VerifiedReader(image), doors, there, patience))
         there.close()
         faults.disarm()
         set_name(b"crtool-warden")
@@ -144,27 +148,36 @@ def _close_all_but(kept: Sequence[int]) -> None:
                 os.close(fd)
 
 
-def _serve(image: VerifiedReader, doors: Sequence[_Door], line: socket.socket) -> int:
-    """Brings everything; returns an exit status."""
+def _serve(image: VerifiedReader, doors: Sequence[_Door], line: socket.socket, patience: float) -> int:
+    """Brings everything; returns an exit status. To those that are born only what they ask for in the first *patience*
+    seconds, and as long as there is something else to bring: nobody else has what they get, and most do not live long.
+    """
     spaces = {number: LazySpace(door.descriptor, door.pieces) for number, door in enumerate(doors)}
+    born_at: dict[int, float] = {}
     count = len(spaces)
     poll = select.poll()
     for space in spaces.values():
         poll.register(space.door, select.POLLIN)
     try:
         while spaces:
-            ready = {fd for fd, _ in poll.poll(0)}
+            filled = spaces.keys() - born_at.keys() or {
+                number for number in spaces if time.monotonic() >= born_at[number] + patience
+            }
+            waits = not filled and not any(space.is_asked for space in spaces.values())
+            ready = {fd for fd, _ in poll.poll(_LOOK if waits else 0)}
             for number, space in [*spaces.items()]:
                 gone = False
                 try:
                     if space.door in ready:
                         for born in space.hear():
                             _tell(line, born.door)
-                            spaces[count] = born
+                            spaces[count], born_at[count] = born, time.monotonic()
                             poll.register(born.door, select.POLLIN)
                             count += 1
                     space.answer(image)
-                    if not ready:
+                    if number not in filled:
+                        gone = lazy.is_gone(space.door)
+                    elif not ready:
                         faults.point("bring")
                         space.go_on(image)
                 except ProcessLookupError:

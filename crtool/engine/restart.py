@@ -185,6 +185,8 @@ class _Restart:
         snapshot, reader, clocks = self.snapshot, self.reader, self.clocks
         apart = place.surroundings.pids
         made = Prepared(snapshot, reader, apart=apart, changed=self.files, lazily=self.lazy)
+        if made.lazy is not None:
+            made.lazy.is_awaited = self.detach and self.detach_image
         with made as prepared, ExitStack() as held:
             with clocks.stage(Stage.PREPARE):
                 order = plan(forest_of(snapshot), *((1,), pid_max()) if apart else self.taken.room())

@@ -122,6 +122,11 @@ class LazySpace:
         """Whether nothing is to come any more."""
         return not self._pieces
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody waits for a page who could not be answered."""
+        return bool(self._asked)
+
     def hear(self) -> list[LazySpace]:
         """Reads what has happened; returns the address spaces that were forked from this one."""
         born: list[LazySpace] = []
