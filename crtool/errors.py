@@ -113,6 +113,10 @@ class ImageError(CrtoolError):
     status = 123
 
 
+class ParentMissing(ImageError):
+    """an image builds on one that is not there, and may be sound itself"""
+
+
 class TimeoutExpired(CrtoolError):
     """timed out"""
 

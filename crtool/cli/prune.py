@@ -44,7 +44,7 @@ _EXAMPLES = (
 def command(folder: str, keep: int, dry_run: bool, keys: Keys | None, as_object: bool, quiet: bool) -> None:
     """Remove the images of folder DIR, but the newest that are whole and those that they build on.
 
-    Damaged images go too, unless there is no whole one: then nothing is removed.
+    Damaged images go too, unless there is no whole one: then nothing is removed. One whose parent is not there stays.
     """
     from crtool.engine.store import prune  # noqa: PLC0415 - help and errors of usage do without
 
@@ -60,6 +60,8 @@ def command(folder: str, keep: int, dry_run: bool, keys: Keys | None, as_object:
         click.echo(f"{'would remove' if dry_run else 'removed'} {printable(path)}")
     for path in result.needed:
         click.echo(f"kept {printable(path)}, on which a newer one builds")
+    for path in result.partial:
+        click.echo(f"kept {printable(path)}, whose parent is not there: see crtool verify")
     click.echo(
         f"{count(len(result.kept), 'image')} kept, {count(len(result.removed), 'image')} removed, "
         f"{size(result.freed)} freed" + (" if it were not a dry run" if dry_run else "")

@@ -330,7 +330,6 @@ class ImageDifference:
 @dataclass(frozen=True)
 class CoreResult:
     """A core file that was written."""
-
     path: str
     size: int  # bytes, with holes
     pid: int
@@ -387,7 +386,8 @@ class PruneResult:
     removed: tuple[str, ...]  # paths, newest first
     freed: int  # bytes
     dry_run: bool  # nothing was removed
-    needed: tuple[str, ...] = ()  # paths of older images that stay, because those that are kept build on them
+    needed: tuple[str, ...] = ()  # paths of older images that stay, because those that stay build on them
+    partial: tuple[str, ...] = ()  # paths of images that stay, though what they build on is not there
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from crtool.engine.news import Watch
 from crtool.engine.results import PruneResult, StoredImage, StoreListing
 from crtool.engine.show import show
 from crtool.engine.verify import verify
-from crtool.errors import EnvironmentDiffers, ImageError, NotFound, TargetError, UsageError
+from crtool.errors import EnvironmentDiffers, ImageError, NotFound, ParentMissing, TargetError, UsageError
 from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
 from crtool.record import dataclass
@@ -225,27 +225,35 @@ def prune(
 ) -> PruneResult:
     """Removes the images of *folder* but the *keep* newest whole ones, and those that these build on.
 
-    Damaged images are removed only where a whole one stays: as long as there is none, everything does. TargetError, and
-    nothing is removed, if *keys* do not decrypt one.
+    Damaged images are removed only where a whole one stays: as long as there is none, everything does. One whose parent
+    cannot be found stays too, and is not counted. TargetError, and nothing is removed, if *keys* do not decrypt one.
     """
     if keep < 1:
         raise UsageError("at least one image has to be kept", "to remove all of them, remove the folder")
     kept: list[str] = []
     damaged: list[str] = []
+    partial: list[str] = []
     rest: list[str] = []
     for path in images_in(folder):
         if len(kept) == keep:
             rest.append(path)
+            continue
+        try:
+            verify(path, progress, keys)
+        except ParentMissing:
+            partial.append(path)
+        except ImageError:
+            damaged.append(path)
         else:
-            (kept if _is_whole(path, progress, keys) else damaged).append(path)
-    needed = needed_by(kept, keys)
+            kept.append(path)
+    needed = needed_by([*kept, *partial], keys)
     stays = tuple(path for path in rest if os.path.realpath(path) in needed)
     gone = [path for path in (*damaged, *rest) if path not in stays] if kept else []
     size = sum(os.stat(path).st_size for path in gone)
     if not dry_run:
         for path in gone:
             _remove(path)
-    return PruneResult(folder, tuple(kept or damaged), tuple(gone), size, dry_run, stays)
+    return PruneResult(folder, tuple(kept or damaged), tuple(gone), size, dry_run, stays, tuple(partial))
 
 
 def _looked_at(path: str, verify_all: bool, progress: Watch | None, keys: Keys | None) -> StoredImage:
@@ -273,14 +281,6 @@ def _looked_at(path: str, verify_all: bool, progress: Watch | None, keys: Keys |
 
 def _utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def _is_whole(path: str, progress: Watch | None, keys: Keys | None) -> bool:
-    try:
-        verify(path, progress, keys)
-    except ImageError:
-        return False
-    return True
 
 
 def _how_many(paths: Sequence[str]) -> str:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from crtool.errors import ImageError, NotFound
+from crtool.errors import ImageError, NotFound, ParentMissing
 from crtool.image.datamap import Origin
-from crtool.image.trouble import Path, shown
+from crtool.image.trouble import ANOTHER_COPY, Path, shown
 
 if TYPE_CHECKING:
     from crtool.image.reader import ImageReader
@@ -26,24 +26,33 @@ class Chain:
         name: str,
         folder: bytes,
         origins: Sequence[Origin],
+        reach: Sequence[int],
         parents: Sequence[Path],
         open_image: Callable[[Path], ImageReader],
     ) -> None:
-        """*name*: of the image; *folder*: where it is, empty if that is not known.
+        """*name*: of the image; *folder*: where it is, empty if that is not known; *reach*: by the numbers of the
+        origins, how many bytes each has to store.
 
-        *parents*: files, and folders with files, in which an origin is looked for first.
+        *parents*: files, and folders with files, in which an origin is looked for first. *open_image* opens nothing
+        but files: which ones, the image says.
         """
         self.origins = origins
         self._name = name
         self._folder = folder
+        self._reach = reach
         self._parents = [os.fsencode(parent) for parent in parents]
         self._open_image = open_image
         self._images: dict[int, ImageReader] = {}
 
     def image(self, number: int) -> ImageReader:
-        """Origin *number*, counted from 1. ImageError if it is gone, damaged, or another image is in its place."""
+        """Origin *number*, counted from 1. ParentMissing if it cannot be found, or another image is in its place."""
         if number not in self._images:
-            self._images[number] = self._found(self.origins[number - 1])
+            image = self._found(self.origins[number - 1])
+            if image.info.data_length < self._reach[number]:
+                image.close()
+                what = f"the map of the image is wrong: it wants more of {shown(image.name)} than that one stores"
+                raise ImageError(f"{self._name}: {what}", ANOTHER_COPY)
+            self._images[number] = image
         return self._images[number]
 
     def images(self) -> list[ImageReader]:
@@ -57,22 +66,22 @@ class Chain:
         self._images.clear()
 
     def _found(self, origin: Origin) -> ImageReader:
-        trouble: ImageError | None = None
+        trouble: ParentMissing | None = None
         for path in self._places(origin):
             try:
                 image = self._open_image(path)
             except NotFound:
                 continue
             except ImageError as error:
-                trouble = trouble or error
+                trouble = trouble or ParentMissing(error.message, error.remedy)
                 continue
             if image.root == origin.root and not image.is_stream:
                 return image
             image.close()
-            trouble = ImageError(
+            trouble = ParentMissing(
                 f"{self._name}: its parent {shown(path)} has been replaced by another image, or has changed", _REMEDY
             )
-        raise trouble or ImageError(f"{self._name}: its parent {shown(origin.path)} is gone", _REMEDY)
+        raise trouble or ParentMissing(f"{self._name}: its parent {shown(origin.path)} is gone", _REMEDY)
 
     def _places(self, origin: Origin) -> Iterator[bytes]:
         """Where it may be: where the caller says, beside the image, and where it was."""

@@ -68,13 +68,17 @@ class Runs:
         self._lengths, self._images, self._offsets = (fields[step::_FIELDS] for step in range(_FIELDS))
         if any(len(origin.root) != _ROOT_LENGTH for origin in data_map.origins):
             raise _impossible(name, "a root hash has another length")
+        if not all(origin.path.startswith(b"/") and b"\0" not in origin.path for origin in data_map.origins):
+            raise _impossible(name, "another image has an impossible path")
         if self._images and max(self._images) > len(data_map.origins):
             raise _impossible(name, "a run is of an image that is not named")
+        self.reach = [0] * (1 + len(data_map.origins))  # by the number of the image: how much has to be stored there
         for length, image, offset in zip(self._lengths, self._images, self._offsets, strict=True):
             if not length or length % page_size or offset % page_size:
                 raise _impossible(name, "a run is not of whole pages")
             if offset + length > (stored if image == OWN else _LONGEST):
                 raise _impossible(name, "a run goes beyond what is stored")
+            self.reach[image] = max(self.reach[image], offset + length)
         self._starts = [*accumulate(self._lengths, initial=0)]
         if self.length > _LONGEST:
             raise _impossible(name, "the runs are too long")

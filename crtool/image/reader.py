@@ -20,7 +20,6 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
 
 from xxhash import xxh3_128_digest
@@ -37,7 +36,7 @@ from crtool.image.keys import Keys
 from crtool.image.passing import Passing
 from crtool.image.pipeline import BUFFER_SIZE
 from crtool.image.signature import fingerprint, judge_header, judge_root
-from crtool.image.source import FileSource, PipeSource, read_bytes, source_from_descriptor, source_from_path
+from crtool.image.source import FileSource, PipeSource, file_only, read_bytes, source_from_descriptor, source_from_path
 from crtool.image.trailer import root_hash, unpack_trailer
 from crtool.image.trouble import ANOTHER_COPY, Path, damaged
 from crtool.image.verify import Checking, Progress, damaged_chunks
@@ -329,9 +328,13 @@ class ImageReader:
 
     def _read_map(self, parents: Sequence[Path]) -> Runs:
         found = unpack(self._map, DataMap)
-        opened = partial(ImageReader.open, keys=self._keys)
-        self._chain = Chain(self.name, os.path.dirname(self.path), found.origins, parents, opened)
-        return Runs(found, page_size=self.info.page_size, stored=self.info.data_length, name=self.name)
+        runs = Runs(found, page_size=self.info.page_size, stored=self.info.data_length, name=self.name)
+        folder = os.path.dirname(self.path)
+        self._chain = Chain(self.name, folder, found.origins, runs.reach, parents, self._open_other)
+        return runs
+
+    def _open_other(self, path: Path) -> ImageReader:
+        return ImageReader(file_only(path), keys=self._keys)
 
     def _file_trailer(self) -> bytes:
         """The chunk hashes of a file, whose trailer can be read before its data."""

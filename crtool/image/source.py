@@ -11,7 +11,7 @@ from typing import Protocol
 from crtool.errors import ImageError
 from crtool.image.trouble import Path, cannot_read, is_url, shown
 
-__all__ = ["FileSource", "PipeSource", "Source", "source_from_descriptor", "source_from_path"]
+__all__ = ["FileSource", "PipeSource", "Source", "file_only", "source_from_descriptor", "source_from_path"]
 
 # Memory for what a length field announces is taken in steps, as bytes really come.
 STEP = 1 << 20
@@ -117,6 +117,22 @@ def source_from_path(path: Path) -> FileSource | PipeSource:
     return source_of(fd, name)
 
 
+def file_only(path: Path) -> FileSource:
+    """Opens *path*, which somebody else has chosen: never a URL, and nothing that waits, or does something."""
+    name = shown(path)
+    try:
+        require_file(os.stat(path).st_mode, name)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError as error:
+        raise cannot_read(name, error) from error
+    try:
+        require_file(os.fstat(fd).st_mode, name)
+        return FileSource(fd, name)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
 def source_from_descriptor(fd: int) -> FileSource | PipeSource:
     """A duplicate of *fd*; a regular file must stand at its beginning."""
     name = "standard input" if fd == 0 else f"descriptor {fd}"
@@ -140,6 +156,12 @@ def source_of(fd: int, name: str) -> FileSource | PipeSource:
     except BaseException:
         os.close(fd)
         raise
+
+
+def require_file(mode: int, name: str) -> None:
+    """ImageError for whatever is no regular file."""
+    if not stat.S_ISREG(mode):
+        raise ImageError(f"{name}: no file, and an image builds on it", "name the file: --parent PATH")
 
 
 def require_readable_kind(mode: int, name: str) -> None:

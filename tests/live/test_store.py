@@ -157,3 +157,30 @@ def test_what_a_kept_image_builds_on_stays(folder: Path) -> None:
     (folder / "0.crt").unlink()
     (lost,) = [image for image in store.list_store(str(folder)).images if image.path.endswith("3.crt")]
     assert "its parent" in str(lost.damaged)
+
+
+def test_an_image_whose_parent_is_elsewhere_stays(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """0 builds on one that is in another folder at the moment, 1 on both; 2 is damaged; 3 is whole."""
+    away = tmp_path_factory.mktemp("away")
+    sleeper = subprocess.Popen(["sleep", "1000"], stdin=NULL, stdout=NULL, stderr=NULL)
+    try:
+        while Path(f"/proc/{sleeper.pid}/comm").read_text() != "sleep\n":
+            pass
+        crtool.checkpoint(sleeper.pid, away / "base.crt")
+        for name, parent in (("0", away / "base.crt"), ("1", folder / "0.crt")):
+            crtool.checkpoint(sleeper.pid, folder / f"{name}.crt", force=True, parent=parent)
+            os.utime(folder / f"{name}.crt", (2_000_000_000 + 60 * int(name),) * 2)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+    damage(folder / "2.crt")
+    os.utime(folder / "2.crt", (2_100_000_000,) * 2)
+    (away / "base.crt").rename(away / "moved.crt")
+
+    said = crtool_says("prune", "-n", "--keep", "1", folder).stdout
+    done = store.prune(str(folder), 1)
+
+    assert (["3.crt"], ["2.crt"], ["1.crt", "0.crt"]) == (names(done.kept), names(done.removed), names(done.partial))
+    assert f"kept {folder}/1.crt, whose parent is not there" in said
+    (away / "moved.crt").rename(away / "base.crt")
+    assert "1.crt" == os.path.basename(store.newest_whole(str(folder), print))

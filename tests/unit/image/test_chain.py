@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crtool.errors import ImageError
+from crtool.errors import ImageError, ParentMissing
 from crtool.image.compression import choose
 from crtool.image.datamap import OWN, DataMap, Origin, Run, Runs, pack_runs
 from crtool.image.layout import DataLayout
 from crtool.image.reader import ImageReader
+from crtool.image.verified import VerifiedReader
 from crtool.image.writer import ImageWriter
 
 PAGE = 4096
@@ -186,6 +188,10 @@ ROOT = bytes(32)
         (pack_runs([Run(0, 0, 0)]), [], "whole pages"),
         (pack_runs([Run(PAGE, 0, 1)]), [], "whole pages"),
         (pack_runs([Run(PAGE, 1, 0)]), [Origin(b"short", b"/a")], "another length"),
+        (b"", [Origin(ROOT, b"a.crt")], "impossible path"),
+        (b"", [Origin(ROOT, b"http://[::1]/a.crt")], "impossible path"),
+        (b"", [Origin(ROOT, b"/a\0.crt")], "impossible path"),
+        (b"", [Origin(ROOT, b"")], "impossible path"),
         (pack_runs([Run(2**60, 1, 0), Run(2**60, 1, 0), Run(2**60, 1, 0)]), [Origin(ROOT, b"/a")], "too long"),
     ],
 )
@@ -194,16 +200,50 @@ def test_a_map_that_cannot_be_is_refused(runs: bytes, origins: list[Origin], rea
         Runs(DataMap(tuple(origins), runs), page_size=PAGE, stored=4 * PAGE, name="x")
 
 
+def referring(path: Path, origin: Origin, run: Run) -> Path:
+    """An image that stores nothing itself."""
+    with ImageWriter.create(path) as image:
+        data_map = DataMap((origin,), pack_runs([run]))
+        image.begin(cpu="x86_64", page_size=PAGE, records=b"", data_length=0, data_map=data_map)
+        image.finish()
+    return path
+
+
 def test_an_origin_that_stores_less_than_the_map_says_is_refused(tmp_path: Path) -> None:
+    """By all who ask: what follows in the file of the other image is its trailer, and no memory."""
     base = grown(tmp_path / "a.crt", [page(1)])
     with ImageReader.open(base) as reader:
         origin = Origin(reader.root, os.fsencode(base))
-    with ImageWriter.create(tmp_path / "b.crt") as image:
-        data_map = DataMap((origin,), pack_runs([Run(PAGE, 1, PAGE)]))
-        image.begin(cpu="x86_64", page_size=PAGE, records=b"", data_length=0, data_map=data_map)
-        image.finish()
-    with pytest.raises(ImageError, match="does not have"):
-        whole(tmp_path / "b.crt")
+    image = referring(tmp_path / "b.crt", origin, Run(PAGE, 1, PAGE))
+    asked: list[Callable[[ImageReader], object]] = [
+        ImageReader.verify,
+        ImageReader.ancestors,
+        lambda reader: list(reader.places(0, PAGE)),
+        lambda reader: reader.read_at(0, memoryview(bytearray(PAGE))),
+        lambda reader: VerifiedReader(reader).read(0, PAGE),
+    ]
+    for ask in asked:
+        with ImageReader.open(image) as reader, pytest.raises(ImageError, match=r"more of .*a\.crt than that"):
+            ask(reader)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "socket"])
+def test_only_a_file_is_opened_for_an_origin(kind: str, tmp_path: Path) -> None:
+    """The image says what is opened: it must not make anybody wait, or start something."""
+    path = tmp_path / "there" / "a.crt"
+    path.parent.mkdir()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    image = referring(tmp_path / "b.crt", Origin(ROOT, os.fsencode(path)), Run(PAGE, 1, 0))
+    with ImageReader.open(image) as reader, pytest.raises(ParentMissing, match=r"a\.crt: no file"):
+        reader.verify()
 
 
 @settings(deadline=None, max_examples=60)
