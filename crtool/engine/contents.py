@@ -17,6 +17,8 @@ from crtool.resources.memory.mappings import MappingRecord
 
 __all__ = ["Load", "Run", "cut", "loads", "over", "saved", "saved_runs", "stored_runs", "with_zeros"]
 
+_MOST = 16 << 20
+
 
 @dataclass(frozen=True)
 class Run:
@@ -113,7 +115,11 @@ def _address(found: tuple[Run, bool]) -> int:
 
 
 def saved(memory: MemoryRecord, reader: ImageReader, start: int, end: int) -> bytes:
-    """The bytes from address *start* to *end*, empty if they are not all among the saved ones."""
+    """The bytes from address *start* to *end*, empty if they are not all among the saved ones, or more than arguments
+    and environment of a program can be (execve(2)): an image says where these are, and may say that it has anything.
+    """
+    if end - start > _MOST:
+        return b""
     runs, at = list(cut(saved_runs(memory), start, end)), start
     for run in runs:
         if run.start != at or run.data is None:
@@ -121,7 +127,7 @@ def saved(memory: MemoryRecord, reader: ImageReader, start: int, end: int) -> by
         at += run.length
     if at != end:
         return b""
-    # Only now: the addresses may be any numbers, and what is saved is no more than the image.
+    # Only now: the addresses may be any numbers.
     found = bytearray(end - start)
     for run in runs:
         assert run.data is not None

@@ -7,11 +7,14 @@ compared once, so that whoever follows a reference later finds what it leads to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NoReturn
 
+from crtool.engine.contents import Run, saved_runs
 from crtool.engine.snapshot import MemoryRecord, ProcessRecord, Snapshot
 from crtool.errors import ImageError, Obstacle
 from crtool.image import codec
+from crtool.image.header import PAGE_SIZES
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import ANOTHER_COPY
 from crtool.resources.files.epoll import EpollRecord
@@ -22,6 +25,7 @@ from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.memory import pages
+from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 from crtool.resources.namespaces import tmpfs
 from crtool.resources.namespaces.mounts import MountsRecord
 from crtool.resources.namespaces.own_mounts import MountRecord
@@ -31,6 +35,7 @@ __all__ = ["judge_references", "mounted_obstacles", "read_snapshot"]
 _YEAR_10000 = 253402300800  # seconds since the epoch
 _NO_DESCRIPTOR = 1 << 31  # descriptors are of type int
 _NO_ADDRESS = 1 << 64
+_PAGE = min(PAGE_SIZES)
 _NO_MODE = 1 << 32
 _SHOWN = 200  # characters of a path
 
@@ -98,24 +103,33 @@ def _judge_memory(memory: MemoryRecord, snapshot: Snapshot, data_length: int) ->
     _within([memory.exe], inodes, "a program is executed")
     areas = [(area.start, area.end) for area in memory.mappings] + [(area.start, area.end) for area in memory.guards]
     for start, end in areas:
-        if not 0 <= start < end <= _NO_ADDRESS:
+        if not 0 <= start < end <= _NO_ADDRESS or start % _PAGE or end % _PAGE:
             _refuse(f"a mapping from {start:#x} to {end:#x} is impossible")
-    last = 0
-    for extent in memory.extents:
-        if extent.length <= 0 or extent.start < last:
-            _refuse(f"saved pages at {extent.start:#x} are impossible")
-        last = extent.start + extent.length
+    for before, mapping in pairwise(memory.mappings):
+        if mapping.start < before.end:
+            _refuse(f"two mappings at {mapping.start:#x} are impossible")
+    _judge_pages(memory.extents)
     _judge_data(memory.data, pages.total(memory.extents), data_length)
-    last = 0
+    _judge_pages(memory.shared)
     for shared in memory.shared:
-        if shared.length <= 0 or shared.start < last:
-            _refuse(f"saved pages at {shared.start:#x} are impossible")
         _judge_data(shared.data, shared.length, data_length)
-        last = shared.start + shared.length
+    if memory.shared:
+        _judge_pages(saved_runs(memory))  # all of them
+
+
+def _judge_pages(runs: Iterable[ExtentRecord | SharedRecord | Run]) -> None:
+    """Whole pages, in order, each of them once."""
+    last = 0
+    for run in runs:
+        start, length = run.start, run.length
+        if length <= 0 or start < last or start % _PAGE or length % _PAGE or start + length > _NO_ADDRESS:
+            _refuse(f"saved pages at {start:#x} are impossible")
+        last = start + length
 
 
 def _judge_data(offset: int, length: int, data_length: int) -> None:
-    if offset < 0 or offset + length > data_length:
+    """*length* bytes, each part of them on pages of its own."""
+    if offset < 0 or offset % _PAGE or offset + length > data_length:
         _refuse(f"the records want data at {offset} that the image does not have")
 
 
@@ -128,7 +142,7 @@ def _judge_files(snapshot: Snapshot, data_length: int) -> None:
             continue
         if content.size < 0 or any(offset < 0 or length <= 0 for offset, length in content.extents):
             _refuse("the content of a file is impossible")
-        _judge_data(content.data, sum(length for _, length in content.extents), data_length)
+        _judge_data(content.data, sum(length + -length % _PAGE for _, length in content.extents), data_length)
     _within([ring.inode for ring in files.pipes], files.inodes, "a pipe has a name", lowest=-1)
     _within([inode for view in files.views for inode in (view.root, view.cwd)], files.inodes, "there is a folder")
     for table in files.tables:

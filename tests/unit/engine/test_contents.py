@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crtool.engine.contents import Run, cut, over, with_zeros
+from crtool.engine.contents import Run, cut, over, saved, with_zeros
+from crtool.image import datamap
+from crtool.image.datamap import OWN, DataMap, pack_runs
+from crtool.image.reader import ImageReader
+from crtool.image.writer import ImageWriter
+from crtool.resources.memory.pages import ExtentRecord
 
 END = 40
+PAGE = 4096
 
 
 @st.composite
@@ -46,3 +56,17 @@ def test_what_is_private_covers_what_is_shared(shared, private):
     whole = with_zeros(shared, 0, END)
 
     assert {**bytes_of(whole), **bytes_of(private)} == bytes_of(list(over(whole, private)))
+
+
+def test_no_more_memory_is_taken_for_arguments_than_there_can_be(tmp_path: Path) -> None:
+    """An image of one page, by its map as large as it likes."""
+    count = 8192
+    data_map = DataMap((), pack_runs([datamap.Run(PAGE, OWN, 0)] * count))
+    with ImageWriter.create(tmp_path / "a.crt") as image:
+        image.begin(cpu="x86_64", page_size=PAGE, records=b"", data_length=PAGE, data_map=data_map)
+        image.append(b"a" * PAGE)
+        image.finish()
+    memory: Any = SimpleNamespace(shared=(), data=0, extents=(ExtentRecord(PAGE, count * PAGE),))
+    with ImageReader.open(tmp_path / "a.crt") as reader:
+        assert saved(memory, reader, PAGE, PAGE + (16 << 20)) == b"a" * (16 << 20)
+        assert saved(memory, reader, PAGE, PAGE + count * PAGE) == b""
