@@ -16,7 +16,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from crtool.errors import ImageError, UsageError
+from crtool.errors import CrtoolError, EnvironmentDiffers, ImageError, UsageError
 from crtool.image.header import SIGNATURE_AT, SIGNED, Header, Seal
 from crtool.image.trouble import ANOTHER_COPY, Path, damaged, shown
 
@@ -124,16 +124,31 @@ def load_signer(path: Path, content: bytes, ask: Callable[[str], bytes] | None) 
         try:
             key = load(content, None)
         except (TypeError, ValueError) as error:
-            if ask is None or "assword" not in str(error):
+            if "assword" not in str(error):
                 raise
-            key = load(content, ask(f"Passphrase of {shown(path)}"))
-    except Exception as error:  # noqa: BLE001 - whatever the library makes of what is no key
-        if "assword" in str(error) or "decrypt" in str(error).lower():
-            raise UsageError(f"{shown(path)}: the key has another passphrase", "give its passphrase") from None
+            key = _decrypted(load, path, content, ask)
+    except CrtoolError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever the library makes of what is no key
         raise UsageError(f"{shown(path)}: no secret key that is known", remedy) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError(f"{shown(path)}: a key of another kind than Ed25519", remedy)
     return Signer(key)
+
+
+def _decrypted(load: Any, path: Path, content: bytes, ask: Callable[[str], bytes] | None) -> Any:
+    if ask is None:
+        raise UsageError(f"{shown(path)}: the key has a passphrase", "take one that has none")
+    phrase = ask(f"Passphrase of {shown(path)}")
+    try:
+        return load(content, phrase)
+    except ValueError:
+        raise UsageError(f"{shown(path)}: the key has another passphrase", "give its passphrase") from None
+    except Exception as error:
+        if "bcrypt" not in str(error):  # what cryptography leaves it to, and does not bring along
+            raise
+        missing = f"{shown(path)}: the package bcrypt, which keys of OpenSSH with a passphrase want, is not here"
+        raise EnvironmentDiffers(missing, 'install it: pip install "crtool[crypto]"') from None
 
 
 def load_verifiers(path: Path, content: bytes) -> tuple[bytes, ...]:

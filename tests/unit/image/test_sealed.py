@@ -430,3 +430,51 @@ def test_a_key_for_signing_with_a_passphrase(pairs: Path, tmp_path: Path) -> Non
         assert (pairs / "a.pub.raw").read_bytes() == signer.public
         assert "another passphrase" in refusal(lambda: lock(sign=tmp_path / "key", ask=lambda what: b"no"), UsageError)
         assert "passphrase" in refusal(lambda: lock(sign=tmp_path / "key"), UsageError)
+
+
+def encrypted_key(folder: Path, form: str) -> Path:
+    """An Ed25519 key with the passphrase "secret", as others' tools make it."""
+    path = folder / "key"
+    if form == "openssh":
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", path]
+    else:
+        command = ["openssl", "genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:secret", "-out", path]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def no_terminal(_: str) -> bytes:
+    raise UsageError("there is no terminal", "none")
+
+
+@pytest.mark.parametrize("form", ["openssh", "pem"])
+def test_a_signing_key_with_a_passphrase(form: str, tmp_path: Path) -> None:
+    """Each reason is told as what it is."""
+    path = encrypted_key(tmp_path, form)
+    with pytest.raises(UsageError, match="^there is no terminal$"):
+        lock(sign=path, ask=no_terminal)
+    with pytest.raises(UsageError, match=": the key has a passphrase$"):
+        lock(sign=path)
+    if form == "openssh":
+        pytest.importorskip("bcrypt")
+    with pytest.raises(UsageError, match=": the key has another passphrase$"):
+        lock(sign=path, ask=lambda what: b"wrong")
+    assert lock(sign=path, ask=lambda what: b"secret").signer is not None
+
+
+def test_the_package_for_such_keys_is_named(tmp_path: Path) -> None:
+    """cryptography looks for it when it is imported."""
+    path = encrypted_key(tmp_path, "openssh")
+    program = (
+        "import sys; sys.modules['bcrypt'] = None\n"
+        "from crtool.image.keys import lock\n"
+        "from crtool.errors import EnvironmentDiffers\n"
+        "try: lock(sign=sys.argv[1], ask=lambda what: b'secret')\n"
+        "except EnvironmentDiffers as error: print(error.message, error.remedy, sep=chr(10))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == [
+        f"{path}: the package bcrypt, which keys of OpenSSH with a passphrase want, is not here",
+        'install it: pip install "crtool[crypto]"',
+    ]
