@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -16,6 +15,7 @@ from crtool.cli.options import (
     directory,
     duration_option,
     files_option,
+    image_stream,
     json_output,
     pid_argument,
     quiet,
@@ -232,7 +232,7 @@ def command(
     target = target_pid(pid, tree)
     assert target is not None
     leave = _leave(kill=kill, running=leave_running, stopped=leave_stopped)
-    if parent is not None:
+    if parent is not None and not is_url(parent):
         parent = os.path.abspath(parent if folder is None else os.path.join(folder, parent))
     where = _destination(output, folder, as_object=as_object)
     with ProgressBar(enabled=not quiet, preload=True) as bar:
@@ -265,11 +265,7 @@ def _leave(*, kill: bool, running: bool, stopped: bool) -> Leave:
 def _destination(output: str | None, folder: str | None, *, as_object: bool) -> str | int | None:
     """What the Python API is given as its output."""
     if output == "-":
-        if as_object:
-            raise UsageError("both the image and --json want standard output", "write the image to a file")
-        if sys.stdout is None or sys.stdout.isatty():
-            raise UsageError("the image would go to the terminal", "redirect standard output, or name a file with -o")
-        return sys.stdout.fileno()
+        return image_stream(as_object=as_object)
     if folder is None:
         return output
     if output is not None:

@@ -25,6 +25,7 @@ __all__ = [
     "duration_option",
     "files_option",
     "image_argument",
+    "image_stream",
     "in_directory",
     "json_output",
     "newest_in",
@@ -130,6 +131,15 @@ def image_argument(*, required: bool = True) -> Callable[[_Function], _Function]
     path = click.Path(allow_dash=True, readable=False)
     name = "IMAGE" if required else "[IMAGE]"
     return click.argument("image", type=path, metavar=name, required=required, shell_complete=offer("images"))
+
+
+def image_stream(*, as_object: bool) -> int:
+    """Standard output, for an image; UsageError if it is wanted for something else, or is a terminal."""
+    if as_object:
+        raise UsageError("both the image and --json want standard output", "write the image to a file")
+    if sys.stdout is None or sys.stdout.isatty():
+        raise UsageError("the image would go to the terminal", "redirect standard output, or name a file with -o")
+    return sys.stdout.fileno()
 
 
 def source_of(image: str) -> str | int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -63,6 +63,16 @@ _NOTES = (
 )
 
 
+def _is_new(options: dict[str, Any]) -> bool:
+    """Whether there is no image that will show that the passphrase was mistyped."""
+    from crtool.engine.store import images_in  # noqa: PLC0415 - help and errors of usage do without
+    from crtool.image.sealed import has_passphrase  # noqa: PLC0415
+
+    path = options["image"] or default_image(options["words"][0])
+    newest = images_in(path)[:1] if os.path.isdir(path) else [path]
+    return options["fresh"] or not any(map(has_passphrase, newest))
+
+
 @click.command(
     "run",
     cls=Verb,
@@ -92,7 +102,7 @@ _NOTES = (
 @click.option("--fresh", is_flag=True, help="Start it anew, even if there is an image.")
 @click.option("--incremental", is_flag=True, help="Write only what has changed since the image before; in a folder.")
 @click.option("--keep-images", is_flag=True, help="Keep the images also when the command has ended with status 0.")
-@lock_and_key_options
+@lock_and_key_options(_is_new)
 @quiet
 @verbose
 @click.argument("words", metavar="CMD...", nargs=-1, required=True, type=click.UNPROCESSED)

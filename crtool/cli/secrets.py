@@ -90,16 +90,23 @@ def key_options(function: Callable[..., Any]) -> Any:
     return _with(wrapper, (_IDENTITY, *_PASSPHRASE, _REQUIRE))
 
 
-def lock_and_key_options(function: Callable[..., Any]) -> Any:
-    """For a verb that does both: gives it *lock* and *keys*, which have one passphrase."""
+def lock_and_key_options(is_new: Callable[[dict[str, Any]], bool]) -> Callable[[Callable[..., Any]], Any]:
+    """For a verb that does both: gives it *lock* and *keys*, which have one passphrase.
 
-    @wraps(function)
-    def wrapper(*args: Any, **options: Any) -> Any:
-        passphrase = _source_of_passphrase(options, twice=False)
-        lock, keys = _lock(options, passphrase), _keys(options, passphrase)
-        return function(*args, lock=lock, keys=keys, **options)
+    *is_new*: whether, with these options, no image will show that the passphrase was mistyped.
+    """
 
-    return _with(wrapper, (_ENCRYPT, _IDENTITY, *_PASSPHRASE, _SIGN, _REQUIRE))
+    def decorate(function: Callable[..., Any]) -> Any:
+        @wraps(function)
+        def wrapper(*args: Any, **options: Any) -> Any:
+            twice = bool(options["passphrase"]) and is_new(options)
+            passphrase = _source_of_passphrase(options, twice=twice)
+            lock, keys = _lock(options, passphrase), _keys(options, passphrase)
+            return function(*args, lock=lock, keys=keys, **options)
+
+        return _with(wrapper, (_ENCRYPT, _IDENTITY, *_PASSPHRASE, _SIGN, _REQUIRE))
+
+    return decorate
 
 
 def _with(function: Any, options: tuple[Any, ...]) -> Any:

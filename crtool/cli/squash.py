@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from crtool.cli.ending import warn
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import image_argument, json_output, parents_option, quiet, verbose
+from crtool.cli.options import image_argument, image_stream, json_output, parents_option, quiet, verbose
 from crtool.cli.secrets import lock_and_key_options
 from crtool.cli.story import tell_amounts
 from crtool.cli.text import as_json, count, printable, size
@@ -25,6 +26,13 @@ _EXAMPLES = (
 )
 
 
+def _is_new(options: dict[str, Any]) -> bool:
+    """Whether the image will not show that the passphrase was mistyped."""
+    from crtool.image.sealed import has_passphrase  # noqa: PLC0415 - help and errors of usage do without
+
+    return not has_passphrase(options["image"])
+
+
 @click.command(
     "squash",
     cls=Verb,
@@ -34,11 +42,18 @@ _EXAMPLES = (
     result="SquashResult",
 )
 @image_argument()
-@click.option("-o", "--output", type=click.Path(), metavar="FILE", required=True, help="The image to be made.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(allow_dash=True, readable=False),
+    metavar="FILE",
+    required=True,
+    help="The image to be made; - is standard output.",
+)
 @click.option("-f", "--force", is_flag=True, help="Replace an existing file; it may be IMAGE itself.")
 @click.option("--compress", default="none", show_default=True, metavar="HOW", help="As of crtool checkpoint.")
 @parents_option
-@lock_and_key_options
+@lock_and_key_options(_is_new)
 @json_output
 @quiet
 @verbose
@@ -61,12 +76,17 @@ def command(
 
     if image == "-":
         raise UsageError("a pipe cannot be squashed", "save the image to a file first")
+    where = image_stream(as_object=as_object) if output == "-" else output
     with ProgressBar(enabled=not quiet) as bar:
         result = squash(
-            image, output, force=force, compress=compress, parents=parents, lock=lock, keys=keys, progress=bar
+            image, where, force=force, compress=compress, parents=parents, lock=lock, keys=keys, progress=bar
         )
+    for warning in result.warnings:
+        warn(warning)
     tell_amounts(bar)
     if as_object:
         click.echo(as_json(result))
     elif not quiet:
-        click.echo(f"{printable(result.image)}: {size(result.size)}, made of {count(result.images, 'image')}")
+        name = "the stream" if result.image is None else printable(result.image)
+        said = f"{name}: {size(result.size)}, made of {count(result.images, 'image')}"
+        click.echo(said, err=result.image is None)

@@ -278,9 +278,8 @@ class ImageSummary:
             children.get(process.ppid, children[0]).append(process)
         stack = [(0, process) for process in children[0]]  # no recursion: a chain of a thousand is no reason to fail
         while stack:
-            depth, process = stack.pop()
-            yield depth, process
-            stack += [(depth + 1, child) for child in children[process.pid]]
+            yield (found := stack.pop())
+            stack += [(found[0] + 1, child) for child in children[found[1].pid]]
 
 
 @dataclass(frozen=True)
@@ -349,9 +348,10 @@ class ExtractResult:
 class SquashResult:
     """An image that needs no other one."""
 
-    image: str  # its path
+    image: str | None  # its path; None if it went to a descriptor
     size: int  # bytes
     images: int  # whose bytes are in it
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class Keys:
     identities: tuple[bytes, ...] = ()  # X25519 secret keys
     passphrase: Callable[[], bytes] | None = None
     verifiers: tuple[bytes, ...] | None = None  # Ed25519 public keys, any of which will do
+    plain_too: bool = False  # although there is a passphrase, an image may be one that is not encrypted
 
 
 def lock(
@@ -72,9 +73,7 @@ def lock(
         raise UsageError("an image is encrypted either to keys or by a passphrase", "leave out one of them")
     if passphrase == b"":
         raise UsageError("an empty passphrase protects nothing", "choose one of several words")
-    keys = [_recipient(line, path) for path in recipients for line in _lines(path)]
-    if recipients and not keys:
-        raise UsageError(f"{shown(recipients[0])}: there is no recipient in it", _MAKE_RECIPIENT)
+    keys = [key for path in recipients for key in _recipients(path)]
     signer = None if sign is None else load_signer(sign, _content(sign), ask)
     return Lock(tuple(dict.fromkeys(keys)), passphrase, signer, unlock(identities).identities)
 
@@ -91,9 +90,7 @@ def unlock(
     """
     if identities or passphrase is not None or require_signature is not None:
         require_package()
-    found = [_identity(line, path) for path in identities for line in _lines(path)]
-    if identities and not found:
-        raise UsageError(f"{shown(identities[0])}: there is no identity in it", "age-keygen makes one")
+    found = [key for path in identities for key in _identities(path)]
     verifiers = None
     if require_signature is not None:
         verifiers = load_verifiers(require_signature, _content(require_signature))
@@ -121,6 +118,18 @@ def _lines(path: Path) -> list[str]:
     """The lines that are not empty, and no comments."""
     lines = _content(path).decode(errors="replace").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _recipients(path: Path) -> list[bytes]:
+    if not (lines := _lines(path)):
+        raise UsageError(f"{shown(path)}: there is no recipient in it", _MAKE_RECIPIENT)
+    return [_recipient(line, path) for line in lines]
+
+
+def _identities(path: Path) -> list[bytes]:
+    if not (lines := _lines(path)):
+        raise UsageError(f"{shown(path)}: there is no identity in it", "age-keygen makes one")
+    return [_identity(line, path) for line in lines]
 
 
 def _recipient(line: str, path: Path) -> bytes:

@@ -96,7 +96,7 @@ class ImageReader:
 
             self._source = unsealed(self._source, page, self._keys)
             page = read_bytes(self._source, HEADER_LENGTH)
-        elif self._keys.passphrase is not None:
+        elif self._keys.passphrase is not None and not self._keys.plain_too:
             # Whoever has encrypted his images relies on that nobody else can have made them.
             what = f"{self.name}: the image is not encrypted, and a passphrase was given"
             raise ImageError(what, "leave it out if you trust the image")

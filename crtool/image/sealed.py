@@ -7,6 +7,8 @@ changed since it was written, even a moment ago.
 
 from __future__ import annotations
 
+import os
+import stat
 from threading import local
 
 from crtool.errors import CrtoolError, ImageError, InternalError, TargetError
@@ -28,9 +30,9 @@ from crtool.image.age import (
 from crtool.image.keys import Keys, Lock
 from crtool.image.place import Place
 from crtool.image.source import FileSource, PipeSource, read_bytes
-from crtool.image.trouble import damaged
+from crtool.image.trouble import Path, damaged
 
-__all__ = ["SealedPlace", "unsealed"]
+__all__ = ["SealedPlace", "has_passphrase", "unsealed"]
 
 _TOGETHER = 16  # chunks that are written, or read, at once
 _LONGEST_HEADER = 256 << 10  # bytes: some two thousand recipients
@@ -127,6 +129,17 @@ def unsealed(source: FileSource | PipeSource, page: bytes, keys: Keys) -> FileSo
     if isinstance(source, FileSource):
         return SealedFile(source, feed.position, chunks)
     return SealedPipe(source, feed, chunks)
+
+
+def has_passphrase(path: Path) -> bool:
+    """Whether the file at *path* is an image that is encrypted by a passphrase."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False  # what is read of a pipe is gone
+        with open(path, "rb") as file:
+            return file.read(_STEP).startswith(MAGIC + b"-> scrypt ")
+    except OSError:
+        return False
 
 
 class _Feed:

@@ -59,6 +59,9 @@ def test_a_chain_of_a_program_that_writes_comes_back(live: LiveMode, compress: s
             require_right(path)
         assert os.stat(paths[2]).st_size < os.stat(paths[0]).st_size // 2
         whole = str(tmp_path / "whole.crt")
+        for parent in paths[:2]:
+            with pytest.raises(UsageError, match=f"{parent}: {paths[2]} builds on it"):
+                squash(paths[2], parent, force=True)
         assert squash(paths[2], whole, compress="zstd" if compress == "none" else "none").images == 3
         assert diff(paths[2], whole).changes == ()
         for path in paths:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from crtool.image.keys import lock, unlock
 from crtool.image.reader import ImageReader
 
 from .harness.processes import Deadline
+from .screen import Screen
 from .victim import changed, victim
 
 CRTOOL = [sys.executable, "-m", "crtool"]
@@ -315,3 +317,89 @@ def test_what_an_encrypted_image_builds_on_stays(keys: Path, tmp_path: Path) -> 
 
     assert ((paths[2],), (paths[1],), (paths[0],)) == (dry.kept, dry.needed, dry.removed)
     assert paths[1:] == sorted(map(str, tmp_path.glob("*.crt")))
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """An image that is neither encrypted nor signed."""
+    with victim(mib=1) as pid:
+        checkpoint(pid, tmp_path / "plain.crt")
+    return tmp_path / "plain.crt"
+
+
+def test_a_plain_image_is_encrypted_by_a_passphrase(plain: Path, keys: Path, tmp_path: Path) -> None:
+    words = ["--passphrase-file", keys / "words"]
+    done = run("squash", plain, "-o", tmp_path / "sealed.crt", *words)
+    strict = run("verify", plain, *words)
+    again = run("squash", tmp_path / "sealed.crt", "-o", tmp_path / "again.crt", *words)
+
+    assert 0 == done.returncode, done
+    assert f"{plain} is not encrypted: anybody who may write there can have made it" in done.stderr.decode()
+    assert [123, 121, 0] == [
+        strict.returncode,
+        run("verify", tmp_path / "sealed.crt").returncode,
+        run("verify", tmp_path / "sealed.crt", *words).returncode,
+    ]
+    assert (0, b"") == (again.returncode, again.stderr)
+    keys_of_both = replace(unlock(passphrase=lambda: b"three short words"), plain_too=True)
+    assert () == diff(plain, tmp_path / "again.crt", keys=keys_of_both).changes
+
+
+def test_a_new_passphrase_is_asked_for_twice(plain: Path, tmp_path: Path) -> None:
+    """Once if there is an image that it has to decrypt."""
+    image, new = str(tmp_path / "a.crt"), str(tmp_path / "b.crt")
+    job = ("run", "--image", image, "--on-signal", "TERM", "--passphrase", "--", "sleep", "1000")
+    for words in (("squash", str(plain), "-o", image, "--passphrase"), job, (*job[:1], "--fresh", *job[1:])):
+        with Screen.crtool(*words) as screen:
+            screen.expect("Passphrase of the image: ")
+            screen.type("mine\n")
+            screen.expect("once more: ")
+            screen.type("another\n")
+            screen.expect("not the same twice")
+    with Screen.crtool("squash", str(plain), "-o", image, "--passphrase") as screen:
+        for _ in range(2):
+            screen.expect(": ")
+            screen.type("mine\n")
+        screen.expect("made of 1 image")
+    with Screen.crtool("squash", image, "-o", new, "--passphrase") as screen:
+        screen.expect(": ")
+        screen.type("mine\n")
+        screen.expect("made of 1 image")
+    with Screen.crtool(*job) as screen:
+        screen.expect(": ")
+        screen.type("another\n")
+        screen.expect("encrypted by another passphrase")
+
+
+def test_a_signature_that_is_lost_is_told(keys: Path, tmp_path: Path) -> None:
+    with victim(mib=1) as pid:
+        checkpoint(pid, tmp_path / "a.crt", lock=lock(sign=keys / "sign"))
+    lost = run("squash", tmp_path / "a.crt", "-o", tmp_path / "b.crt")
+    kept = run("squash", tmp_path / "a.crt", "-o", tmp_path / "c.crt", "--sign", keys / "sign")
+
+    assert f"{tmp_path}/a.crt is signed by SHA256:" in lost.stderr.decode()
+    assert (0, b"") == (kept.returncode, kept.stderr)
+    trusted = ["--require-signature", keys / "sign.pub"]
+    assert [123, 0] == [run("verify", tmp_path / name, *trusted).returncode for name in ("b.crt", "c.crt")]
+
+
+def test_a_squashed_image_goes_to_a_pipe(plain: Path, tmp_path: Path) -> None:
+    done = run("squash", plain, "-o", "-", cwd=tmp_path)
+    (tmp_path / "piped.crt").write_bytes(done.stdout)
+
+    assert 0 == done.returncode
+    assert done.stderr.startswith(b"the stream: ")
+    assert b"standard output" in run("squash", plain, "-o", "-", "--json").stderr
+    assert () == diff(plain, tmp_path / "piped.crt").changes
+    assert {plain.name, "piped.crt"} == set(os.listdir(tmp_path))
+
+
+@pytest.mark.parametrize("option", ["--encrypt-to", "--identity"])
+def test_each_file_of_keys_has_a_key(option: str, keys: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("# nobody\n\n")
+    full = keys / ("to" if option == "--encrypt-to" else "key")
+    done = run("squash", "none.crt", "-o", "x.crt", option, full, option, tmp_path / "empty")
+
+    what = "recipient" if option == "--encrypt-to" else "identity"
+    assert 120 == done.returncode
+    assert f"crtool: {tmp_path}/empty: there is no {what} in it" == done.stderr.decode().splitlines()[0]

@@ -58,7 +58,8 @@ def victim(mib: int = 24, prelude: Callable[[mmap.mmap], None] = lambda memory: 
         memory = mmap.mmap(-1, mib << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         for at in range(0, mib << 20, 1 << 20):
             memory[at : at + (1 << 20)] = os.urandom(1 << 20)
-        syscall("mprotect", memory_address(memoryview(memory)) + (9 << 20), HIDDEN, 0)
+        if mib > 9:
+            syscall("mprotect", memory_address(memoryview(memory)) + (9 << 20), HIDDEN, 0)
         prelude(memory)
         return memory
 

@@ -144,6 +144,13 @@ def test_verbose_says_how_long_each_stage_took(run):
     assert f"{stages}{pages}written    2.0 GiB a second, 3 processes forked\n" == ending.stderr
 
 
+def test_a_parent_may_be_called_by_a_url(run, engine, tmp_path):
+    """Which the engine refuses, by the name that was given."""
+    run("checkpoint", "4711", "--parent", "s3://bucket/b.crt", "-D", str(tmp_path))
+
+    assert "s3://bucket/b.crt" == engine.call[2]["parent"]
+
+
 def test_what_the_parent_has_is_told(run, engine, tmp_path):
     engine.results["checkpoint"] = replace(engine.results["checkpoint"], pages_same=5678)
 

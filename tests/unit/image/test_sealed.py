@@ -451,13 +451,13 @@ def no_terminal(_: str) -> bytes:
 def test_a_signing_key_with_a_passphrase(form: str, tmp_path: Path) -> None:
     """Each reason is told as what it is."""
     path = encrypted_key(tmp_path, form)
-    with pytest.raises(UsageError, match="^there is no terminal$"):
+    with pytest.raises(UsageError, match=r"^there is no terminal$"):
         lock(sign=path, ask=no_terminal)
-    with pytest.raises(UsageError, match=": the key has a passphrase$"):
+    with pytest.raises(UsageError, match=r": the key has a passphrase$"):
         lock(sign=path)
     if form == "openssh":
         pytest.importorskip("bcrypt")
-    with pytest.raises(UsageError, match=": the key has another passphrase$"):
+    with pytest.raises(UsageError, match=r": the key has another passphrase$"):
         lock(sign=path, ask=lambda what: b"wrong")
     assert lock(sign=path, ask=lambda what: b"secret").signer is not None
 
