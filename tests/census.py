@@ -25,6 +25,7 @@ MOMENT = 1.0
 """Seconds that a thread may take to close its files."""
 TEMPORARY = re.compile(r"\.crtool-|\.(.+\.)?[0-9a-f]{16}$")
 """How crtool calls what it makes for a moment, beside an image or a socket."""
+_WALL = 0x40000000  # waitpid(2): children of every kind
 CACHES = ("/proc", "/dev/null")
 """What is opened once and kept: by crtool.procfs.read and by pytest."""
 
@@ -55,7 +56,7 @@ class Census:
 def take(folder: bytes) -> Census:
     """What there is now. *folder*: of the temporary files of this process; mounts elsewhere are those of others."""
     return Census(
-        frozenset(_below(os.getpid())) - _lasting(),
+        frozenset(_below(os.getpid()) - _lasting()),
         tuple(os.readlink(f"/proc/self/ns/{name}") for name in sorted(os.listdir("/proc/self/ns"))),
         Path("/proc/self/cgroup").read_bytes(),
         frozenset(
@@ -75,10 +76,9 @@ def settled(before: Census, folder: bytes, *, descriptors: bool) -> list[str]:
     while left := take(folder).left(before):
         if time.monotonic() > start + (PATIENCE if any(word.startswith("process") for word in left) else MOMENT):
             break
-        for pid in _children(os.getpid()):
-            if pid not in before.processes:
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
+        for pid in take(folder).processes - before.processes:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
         gc.collect()
         time.sleep(0.002)
     return left
@@ -101,19 +101,25 @@ def end(pids: frozenset[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _below(pid: int) -> Iterator[int]:
-    for child in _children(pid):
-        yield child
-        yield from _below(child)
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with suppress(OSError):
-        for tid in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{tid}/children", "rb", buffering=0) as file:
-                found += map(int, file.read().split())
+def _below(pid: int) -> set[int]:
+    """All descendants of process *pid*, which is this one: without children it has none."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
+    except ChildProcessError:
+        return set()
+    parents = dict(_parents())
+    found, new = set[int](), {pid}
+    while new := {child for child, parent in parents.items() if parent in new}:
+        found |= new
     return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Every process of the machine, and its parent. Not every kernel has /proc/PID/task/TID/children."""
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
+                yield int(name), int(file.read().rpartition(b")")[2].split()[1])
 
 
 def _lasting() -> set[int]:

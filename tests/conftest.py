@@ -35,12 +35,9 @@ def pytest_configure() -> None:
 def nothing_stays(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fails a test that leaves a process, a mount, or a temporary file of crtool's, and ends what it left.
 
-    The quick ones must not leave a descriptor open either. The tests of other folders end what they have started.
+    The quick ones must not leave a descriptor open either.
     """
     part = request.path.relative_to(Path(__file__).parent).parts[0]
-    if part not in (*QUICK, "live"):
-        yield
-        return
     folder = os.fsencode(tmp_path_factory.getbasetemp())
     own = getattr(request.node, "funcargs", {})
     before = census.take(folder)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -159,7 +160,18 @@ def _both(process: subprocess.Popen[str], image: Path, *questions: str) -> tuple
     program = os.readlink(f"/proc/{process.pid}/exe")
     made = core(image, image.with_suffix(".core"))
     assert (process.pid, program) == (made.pid, made.exe)
-    return _gdb(program, ["-p", str(process.pid)], *questions), _gdb(program, [made.path], *questions)
+    ask_living, ask_dead = partial(_gdb, program, ["-p", str(process.pid)]), partial(_gdb, program, [made.path])
+    dead = ask_dead(*questions)
+    if _TOO_SMALL.search(dead) is None:
+        return ask_living(*questions), dead
+    questions = tuple(question for question in questions if "all-registers" not in question)
+    return _MASKS.sub("", ask_living(*questions)), _MASKS.sub("", _TOO_SMALL.sub("", ask_dead(*questions)))
+
+
+# gdb 13 takes it for granted that AVX-512 registers lie where Intel has them, so that on CPUs of AMD it reads neither
+# vector nor mask registers from a core file, not from the kernel's own either.
+_TOO_SMALL = re.compile(r"\n*warning: Section `\.reg-xstate/\d+' in core file too small\.(?=\n)")
+_MASKS = re.compile(r"^k[0-7] .*\n", re.MULTILINE)
 
 
 _STATE = ("thread apply all bt", "thread apply all info registers", "thread apply all info all-registers", "info auxv")
