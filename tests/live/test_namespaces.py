@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -251,6 +252,27 @@ def test_a_mount_point_or_a_file_that_is_missing(pidns: bool | None, tmp_path: P
         with pytest.raises(EnvironmentDiffers, match=f"/srv cannot be mounted in .* of PID {root}: No such"):
             restart(image, detach=True, pidns=pidns)
         assert before == descendants()
+
+
+def test_what_is_mounted_in_a_tmpfs_is_no_part_of_it(tmp_path: Path) -> None:
+    """Neither sockets of what is bound there, nor a whole /proc."""
+    image = tmp_path / "x.crt"
+    (tmp_path / "bound").mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(tmp_path / "bound" / "socket"))
+        script = (
+            "mount -t tmpfs none /mnt; mkdir /mnt/data /mnt/data/bound /mnt/proc; echo saved >/mnt/data/file; "
+            "touch /mnt/one; mount --bind bound /mnt/data/bound; mount --bind bound/socket /mnt/one; "
+            "mount -t proc proc /mnt/proc"
+        )
+        with unshared("--pid --fork --mount-proc", script, tmp_path / "said") as root, all_ended():
+            assert [] == list(survey(root).obstacles)
+            checkpoint(root, image, leave="killed")
+            end(family(root))
+            pid = restart(image, detach=True, pidns=False).pid
+            assert "saved\nsocket\n" == told(pid, "cat /mnt/data/file; ls /mnt/data/bound")
+            assert "socket\n" == told(pid, "test -S /mnt/one && echo socket")
+            assert "1\n" == told(pid, "ls /mnt/proc | grep -x 1")
 
 
 # Who may make links where something was mounted, or where that came from: a name, and what crtool says.

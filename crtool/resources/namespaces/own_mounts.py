@@ -79,15 +79,19 @@ def obstacle(door: int) -> str | None:
 def dump(door: int) -> tuple[MountRecord, ...]:
     """Those mounts of thread *door* that crtool does not have, which no :func:`obstacle` speaks against."""
     found = []
-    plan = _planned(door)
-    for record in plan:
+    for record in _planned(door):
         if record.content is not None:
-            below = record.point.rstrip(b"/") + b"/"
-            points = {other.point.removeprefix(below) for other in plan if other.point.startswith(below)}
-            content = tmpfs.dump(_place(door, record.point), points)
+            content = tmpfs.dump(_place(door, record.point), _points_below(door, record.point))
             record = MountRecord(record.point, record.source, record.options, record.flags, content)
         found.append(record)
     return tuple(found)
+
+
+def _points_below(door: int, point: bytes) -> set[bytes]:
+    """Where something is mounted below *point*, from there."""
+    below = point.rstrip(b"/") + b"/"
+    points = {mount.mount_point for mount in mountinfo.parse(read(door, "mountinfo"))}
+    return {other.removeprefix(below) for other in points if other.startswith(below)}
 
 
 def _place(door: int, point: bytes) -> bytes:
@@ -170,7 +174,7 @@ def _tmpfs(door: int, mount: Mount, device: int) -> MountRecord:
     place = _place(door, mount.mount_point)
     if os.lstat(place).st_dev != device:
         raise _Refused(f"has {_shown(mount)} mounted beneath another mount, in a mount namespace of its own")
-    if why := tmpfs.obstacle(place):
+    if why := tmpfs.obstacle(place, _points_below(door, mount.mount_point)):
         raise _Refused(f"has {_shown(mount)} mounted in a mount namespace of its own, which has {why}")
     given = [word for word in mount.super_options.split(b",") if word.partition(b"=")[0] in _OF_TMPFS]
     return MountRecord(mount.mount_point, mount.source, b",".join(given), flags(mount), ())

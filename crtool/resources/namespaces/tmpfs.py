@@ -43,17 +43,19 @@ class EntryRecord:
     attributes: tuple[tuple[str, bytes], ...]  # extended ones
 
 
-def obstacle(place: bytes) -> str | None:
-    """Why the tmpfs at *place* cannot be saved, in words that go on "… has", if so."""
+def obstacle(place: bytes, points: Collection[bytes]) -> str | None:
+    """Why the tmpfs at *place* cannot be saved, in words that go on "… has", if so. *points*: as of :func:`dump`."""
     usage = os.statvfs(place)
     if (used := (usage.f_blocks - usage.f_bfree) * usage.f_frsize) > LIMIT:
         return f"{used >> 20} MiB in it, and {LIMIT >> 20} are saved"
-    for folder, _, names in os.walk(place):
+    for folder, folders, names in os.walk(place):
+        here = os.path.relpath(folder, place) if folder != place else b""
+        folders[:] = [name for name in folders if os.path.join(here, name) not in points]
         for name in names:
+            path = os.path.join(here, name)
             with suppress(FileNotFoundError):
-                if stat.S_ISSOCK(os.lstat(os.path.join(folder, name)).st_mode):
-                    shown = os.path.join(folder, name)[len(place) :].decode(errors="replace")
-                    return f"the socket {shown} in it"
+                if path not in points and stat.S_ISSOCK(os.lstat(os.path.join(place, path)).st_mode):
+                    return f"the socket /{path.decode(errors='replace')} in it"
     return None
 
 
