@@ -231,7 +231,7 @@ def command(
         with ProgressBar(enabled=not quiet) as bar:
             seen = crtool.dry_run(
                 source, detach=detach, pidns=pidns, clock=clock, tcp=tcp, trust=trust, files=files, parents=parents,
-                signal=told_by, own=user is not None, progress=bar, keys=keys,
+                signal=told_by, own=user is not None, lazy=lazy, progress=bar, keys=keys,
             )
         for warning in seen.warnings:
             warn(warning)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from crtool.abi import capability as cap
 from crtool.abi import mman
+from crtool.abi.userfaultfd import FEATURE_EVENTS
 from crtool.arch import cpu
 from crtool.engine.adapt import as_caller, without_connections
 from crtool.engine.changed import ChangedFiles
@@ -24,11 +25,13 @@ from crtool.engine.results import DryRunResult, Progress
 from crtool.engine.snapshot import Snapshot
 from crtool.engine.terminal import judge_terminal
 from crtool.engine.told import listeners
-from crtool.engine.verify import open_image
+from crtool.engine.verify import open_image, require_file
 from crtool.engine.where import ClockPolicy, NumbersInUse, choose, numbers_of
 from crtool.errors import EnvironmentDiffers
 from crtool.image.keys import Keys
+from crtool.image.reader import ImageReader
 from crtool.image.trust import judge_trust
+from crtool.kernel import userfault
 from crtool.kernel.eclone_limits import pid_max
 from crtool.resources.files.inodes import ContentRecord, DeletedRecord, MountedRecord, PathRecord
 from crtool.resources.files.mqueue import MqueueRecord
@@ -40,6 +43,7 @@ from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.tcp import show as show_address
 from crtool.resources.files.sockets.unix import UnixRecord, shown_name
 from crtool.resources.files.tun import TunRecord
+from crtool.resources.memory.lazy import cannot_come_later, may_be_lazy
 from crtool.resources.namespaces import own_mounts
 from crtool.resources.namespaces.cgroup import CgroupNamespaceRecord
 from crtool.resources.namespaces.ipc import IpcNamespaceRecord
@@ -64,6 +68,7 @@ def dry_run(
     parents: Sequence[str | os.PathLike[str]] = (),
     signal: int = 0,
     own: bool = False,
+    lazy: bool = False,
     progress: Callable[[Progress], None] | None = None,
     keys: Keys | None = None,
 ) -> DryRunResult:
@@ -83,6 +88,8 @@ def dry_run(
             snapshot = without_connections(snapshot)
         if own:
             snapshot = as_caller(snapshot, warnings.append)
+        if lazy:
+            _judge_lazy(reader, snapshot)
         reader.verify(None if progress is None else lambda n, total: progress(Progress("verifying", n, total)))
         judge_terminal(snapshot, detach=detach)
         told = listeners(snapshot, signal)
@@ -126,6 +133,17 @@ def dry_run(
         told=tuple(sorted(told)),
         warnings=_once(warnings),
     )
+
+
+def _judge_lazy(reader: ImageReader, snapshot: Snapshot) -> None:
+    """Whether memory can come when everybody runs already. What the processes will ask the kernel for, crtool asks."""
+    require_file(reader)
+    if not any(may_be_lazy(mapping) for memory in snapshot.memories for mapping in memory.mappings):
+        return
+    try:
+        userfault.probe(FEATURE_EVENTS)
+    except OSError as error:
+        raise cannot_come_later("userfaultfd", error.errno or 0) from None
 
 
 def _judge_mounts(snapshot: Snapshot) -> None:

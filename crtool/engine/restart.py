@@ -28,10 +28,10 @@ from crtool.engine.snapshot import Snapshot
 from crtool.engine.stages import Clock, Stage
 from crtool.engine.terminal import attend_terminal, judge_terminal
 from crtool.engine.told import listeners
-from crtool.engine.verify import open_image, verify_first, verifying
+from crtool.engine.verify import open_image, require_file, verify_first, verifying
 from crtool.engine.wait import signals_held, wait_for
 from crtool.engine.where import ClockPolicy, NumbersInUse, Place, choose, numbers_of
-from crtool.errors import EnvironmentDiffers, PidTaken, UsageError
+from crtool.errors import EnvironmentDiffers, PidTaken
 from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
 from crtool.image.trust import judge_trust
@@ -120,8 +120,8 @@ def restart(
                 snapshot = as_caller(snapshot, warnings.append)
             if not lazy:
                 verify_first(reader, progress)
-            elif reader.is_stream:
-                raise UsageError(f"{reader.name}: what comes through a pipe cannot come later", "restart from a file")
+            else:
+                require_file(reader)
         with clocks.stage(Stage.PREPARE):
             judge_terminal(snapshot, detach=detach)
             told = listeners(snapshot, signal)

@@ -14,7 +14,7 @@ from crtool.errors import UsageError
 from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
 
-__all__ = ["open_image", "verify", "verify_first", "verifying"]
+__all__ = ["open_image", "require_file", "verify", "verify_first", "verifying"]
 
 # Bytes of data that are verified before anything is made. More of it is verified while the memory is filled.
 _VERIFIED_FIRST = 16 << 20
@@ -54,6 +54,12 @@ def open_image(
 ) -> ImageReader:
     """The image at a path, or that comes from a descriptor."""
     return ImageReader.open(image, parents, keys)
+
+
+def require_file(reader: ImageReader) -> None:
+    """UsageError if what is wanted later would have come by."""
+    if reader.is_stream:
+        raise UsageError(f"{reader.name}: what comes through a pipe cannot come later", "restart from a file")
 
 
 def verify_first(reader: ImageReader, progress: Watch | None) -> None:

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crtool.abi import mman
+from crtool.engine.checkpoint import checkpoint
 from crtool.kernel.syscall import memory_address, syscall
 from crtool.resources.memory.lazy import LazySpace, may_be_lazy
 from crtool.resources.memory.mappings import MappingRecord
@@ -30,6 +31,7 @@ from .harness.catalogue import catalogue
 from .harness.processes import Deadline
 from .harness.run import Run
 from .lazy_child import PAGE, PAGES, lazy_child
+from .victim import victim
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hear of forks by a userfaultfd")
 
@@ -167,6 +169,24 @@ def test_a_pipe_cannot_be_lazy(tmp_path: Path) -> None:
 
     assert 120 == done.returncode
     assert b"what comes through a pipe cannot come later" in done.stderr
+
+
+def test_a_dry_run_judges_what_would_come_later(tmp_path: Path) -> None:
+    """As a restart does."""
+    image = tmp_path / "x.crt"
+    with victim(mib=4) as pid:
+        checkpoint(pid, image, leave="killed")
+        os.waitpid(pid, 0)
+    crtool = f"{sys.executable} -m crtool restart --lazy"
+    piped = ["sh", "-c", f"cat {image} | {crtool} --dry-run -"]
+    deprived = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace", *crtool.split(), image]
+    for command, status, words in (
+        (piped, 120, b"what comes through a pipe cannot come later"),
+        ([*deprived, "--dry-run"], 126, b"memory cannot come later: "),
+        ([*crtool.split(), image, "--dry-run"], 0, b""),
+    ):
+        done = subprocess.run(command, capture_output=True, timeout=30)
+        assert (status, words in done.stderr) == (done.returncode, True), done
 
 
 def test_who_waits_for_a_page_that_is_unmapped_is_told() -> None:

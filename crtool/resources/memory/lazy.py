@@ -33,7 +33,7 @@ from crtool.puppet.puppet import Puppet
 from crtool.resources.memory.mappings import MappingRecord
 from crtool.resources.memory.pages import Piece
 
-__all__ = ["LazySpace", "belongs", "is_gone", "may_be_lazy", "register"]
+__all__ = ["LazySpace", "belongs", "cannot_come_later", "is_gone", "may_be_lazy", "register"]
 
 _WORTH_IT = 1 << 20  # bytes of a mapping
 _MESSAGES = 32  # read at once
@@ -72,11 +72,16 @@ def register(puppet: Puppet, mappings: Iterable[MappingRecord]) -> int:
     try:
         puppet.run(batch)
     except RemoteCallError as error:
-        raise EnvironmentDiffers(
-            f"memory cannot come later: {error.call} failed ({os.strerror(error.errno)})",
-            "run crtool as root, under a kernel with userfaultfd(2), or do without --lazy",
-        ) from None
+        raise cannot_come_later(error.call, error.errno) from None
     return door.value
+
+
+def cannot_come_later(call: str, number: int) -> EnvironmentDiffers:
+    """What is said if *call* has failed with errno *number*."""
+    return EnvironmentDiffers(
+        f"memory cannot come later: {call} failed ({os.strerror(number)})",
+        "run crtool as root, under a kernel with userfaultfd(2), or do without --lazy",
+    )
 
 
 def is_gone(door: int) -> bool:
