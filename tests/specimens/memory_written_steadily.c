@@ -12,10 +12,10 @@ static void add(char *area, size_t page) { slots[count++] = (uint64_t *)(area + 
 
 static void write_round(uint64_t number) {
     for (size_t i = 0; i < count; i++) {
-        if (*slots[i] == 0 && (char *)slots[i] >= emptied && (char *)slots[i] < emptied + OTHER * PAGE)
-            *slots[i] = number - 1;
-        if (*slots[i] != number - 1)
-            specimen_fail("slot %zu of round %lu holds %lu", i, (unsigned long)number, (unsigned long)*slots[i]);
+        uint64_t held = *slots[i]; /* read once: it may be emptied right after that */
+        if (held == 0 && (char *)slots[i] >= emptied && (char *)slots[i] < emptied + OTHER * PAGE) held = number - 1;
+        if (held != number - 1)
+            specimen_fail("slot %zu of round %lu holds %lu", i, (unsigned long)number, (unsigned long)held);
         *slots[i] = number;
     }
 }
