@@ -17,14 +17,17 @@ _MEBIBYTES = 600  # for Python, crtool, libFuzzer and its corpus
 def _layers() -> tuple[Callable[[bytes], object], ...]:
     """Imported late: what is imported under the eyes of atheris is what it sees."""
     from crtool.engine.snapshot import Snapshot
+    from crtool.image import codec
     from crtool.image.codec import prefix
+    from crtool.image.datamap import DataMap
     from crtool.image.keys import Keys
 
     from . import examine
-    from .assemble import assemble, resealed
+    from .assemble import assemble, mapped, resealed
     from .fuzz import IDENTITY, KINDS
+    from .maps import parent
 
-    def codec(data: bytes) -> object:
+    def record(data: bytes) -> object:
         kind = KINDS[data[0] % len(KINDS)] if data else Snapshot
         return examine.records(prefix(kind) + data[1:], kind)
 
@@ -33,9 +36,11 @@ def _layers() -> tuple[Callable[[bytes], object], ...]:
         lambda data: examine.container(resealed(data)),
         lambda data: examine.container(resealed(assemble(b"records", data))),
         lambda data: examine.container(b"age-encryption.org/v1\n" + data, Keys((IDENTITY,))),
-        codec,
+        record,
         lambda data: examine.records(data, Snapshot),
         lambda data: examine.snapshot(assemble(prefix(Snapshot) + data)),
+        lambda data: examine.container(mapped(b"records", bytes(8192), data)),
+        lambda data: examine.container(mapped(b"records", bytes(8192), codec.pack(DataMap((parent(),), data)))),
     )
 
 

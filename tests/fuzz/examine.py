@@ -110,13 +110,17 @@ def container(image: bytes, keys: Keys | None = None) -> str:
 def _read(path: str, keys: Keys | None) -> None:
     with ImageReader.open(path, keys=keys) as reader:
         reader.verify()
-        length = reader.info.data_length
-        view = memoryview(bytearray(min(length, 100_000)))
-        reader.read_at(length - len(view), view)
+        for length, read in ((reader.info.data_length, reader.read_stored_at), (reader.length, reader.read_at)):
+            view = memoryview(bytearray(min(length, 100_000)))
+            read(length - len(view), view)
+        for size, image, at in reader.places(0, length):
+            assert size or not length
+            assert 0 <= at <= at + size <= image.info.data_length
 
 
 def _stream(fd: int, keys: Keys | None) -> None:
     with ImageReader.open(fd, keys=keys) as reader:
+        reader.verify_ancestors()
         reader.finish()
 
 

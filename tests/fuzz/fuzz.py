@@ -17,12 +17,14 @@ from collections import Counter
 from pathlib import Path
 
 from crtool.engine.snapshot import Snapshot
+from crtool.image import codec
 from crtool.image.age import public_of
 from crtool.image.keys import Keys
 from crtool.image.schema import schema_of
 
 from . import examine
-from .assemble import assemble
+from .assemble import assemble, mapped
+from .maps import bad_map, bad_mapped, right_map
 from .mutate import bad_container, bad_records, bad_sealed, bad_snapshot
 from .seeds import DATA, make_seed
 
@@ -30,7 +32,7 @@ KINDS = sorted(schema_of(Snapshot).records, key=lambda kind: (kind.__module__, k
 
 
 # How often each comes: what costs little more often.
-LAYERS = {"container": 10, "sealed": 1, "codec": 28, "snapshot": 1}
+LAYERS = {"container": 10, "mapped": 6, "sealed": 1, "codec": 28, "snapshot": 1}
 IDENTITY = bytes(range(32))
 _GARBAGE = 2000  # inputs until buffers that errors still hold are freed for certain
 _NEWS = 50_000  # inputs between two words about how far it is
@@ -43,14 +45,27 @@ def one(number: str, records: bytes, layers: dict[str, int]) -> str:
     match layer:
         case "container":
             examine.container(bad_container(dice))
+        case "mapped":
+            examine.container(bad_mapped(dice))
         case "sealed":
             examine.container(bad_sealed(public_of(IDENTITY), dice), Keys((IDENTITY,)))
         case "codec":
             kind = dice.choice(KINDS)
             examine.records(bad_records(kind, dice), kind)
         case _:
-            examine.snapshot(bad_snapshot(records, DATA, dice), (dice.choice(examine.STORIES),))
+            examine.snapshot(around(bad_snapshot(records, dice), dice), (dice.choice(examine.STORIES),))
     return layer
+
+
+def around(records: bytes, dice: random.Random) -> bytes:
+    """An image of *records* that has the data, or builds on another one."""
+    way = dice.random()
+    if way < 0.6:
+        return assemble(records, DATA)
+    if way < 0.9:
+        found, stored = right_map(len(DATA), dice)
+        return mapped(records, DATA[:stored], codec.pack(found))
+    return mapped(records, DATA, bad_map(len(DATA), dice))
 
 
 def rounds(

@@ -29,7 +29,7 @@ from crtool.image.schema import schema_of
 
 from .assemble import Pairs, assemble, framed, packed, resealed
 
-__all__ = ["bad_container", "bad_records", "bad_sealed", "bad_snapshot"]
+__all__ = ["NUMBERS", "bad_container", "bad_records", "bad_sealed", "bad_snapshot", "broken", "with_numbers"]
 
 NUMBERS = (
     -(1 << 63), -(1 << 31), -2, -1, 0, 1, 2, 3, 7, 64, 255, 4096, 65535, 65536, (1 << 22), (1 << 31) - 1, 1 << 31,
@@ -93,12 +93,12 @@ def bad_records(kind: type, dice: random.Random) -> bytes:
     return data
 
 
-def bad_snapshot(records: bytes, data: bytes, dice: random.Random) -> bytes:
-    """An image of *records* and *data* in which something does not go together."""
+def bad_snapshot(records: bytes, dice: random.Random) -> bytes:
+    """A records section made of *records* in which something does not go together."""
     row = seed_row(records)
     for _ in range(dice.choice((1, 1, 1, 2, 4, 16))):
         row = edited(schema_of(Snapshot).root, row, dice)
-    return assemble(packed(row), data)
+    return packed(row)
 
 
 def edited(column: Column, value: Any, dice: random.Random) -> Any:

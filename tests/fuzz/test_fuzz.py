@@ -18,10 +18,11 @@ from crtool.image.age import public_of
 from crtool.image.keys import Keys
 
 from . import examine
-from .assemble import assemble
+from .assemble import assemble, mapped
 from .coverage import one
 from .found import FOUND, changed
 from .fuzz import IDENTITY, KINDS
+from .maps import bad_map, bad_mapped, right_map
 from .mutate import bad_container, bad_records, bad_sealed
 from .seeds import DATA, make_seed
 
@@ -44,6 +45,22 @@ def limits() -> Iterator[None]:
 
 def test_the_seed_is_a_sane_image(seed: Snapshot, limits: None) -> None:
     assert "" == examine.snapshot(assemble(codec.pack(seed), DATA))
+
+
+def test_it_is_sane_too_if_it_builds_on_another_one(seed: Snapshot, limits: None) -> None:
+    for number in range(20):
+        found, stored = right_map(len(DATA), random.Random(number))
+        assert "" == examine.snapshot(mapped(codec.pack(seed), DATA[:stored], codec.pack(found)), (examine.STORIES[0],))
+
+
+def test_most_bad_maps_are_refused_for_what_they_say(limits: None) -> None:
+    """And not because their checksums do not match."""
+    said = [examine.container(mapped(b"records", DATA, bad_map(len(DATA), random.Random(n)))) for n in range(300)]
+
+    assert 30 < said.count("") < 200
+    assert not [each for each in said if "checksum" in each]
+    for word in ("the map of the image is wrong", "is gone", "has been replaced", "no file", "than that one stores"):
+        assert [each for each in said if word in each], word
 
 
 @pytest.mark.parametrize("what", FOUND)
@@ -71,18 +88,20 @@ def test_memory_is_taken_for_what_is_there_and_not_for_what_is_claimed() -> None
     dice = random.Random(1)
     tracemalloc.start()
     try:
-        for number in range(600):
+        for number in range(800):
             kind = dice.choice(KINDS)
-            data = (
-                bad_container(dice)
-                if number % 3 == 0
-                else bad_records(kind, dice)
-                if number % 3 == 1
-                else bad_sealed(public_of(IDENTITY), dice)
-            )
+            match number % 4:
+                case 0:
+                    data = bad_container(dice)
+                case 1:
+                    data = bad_records(kind, dice)
+                case 2:
+                    data = bad_sealed(public_of(IDENTITY), dice)
+                case _:
+                    data = bad_mapped(dice)
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
-            if number % 3 == 1:
+            if number % 4 == 1:
                 examine.records(data, kind)
             else:
                 examine.container(data, Keys((IDENTITY,)))
