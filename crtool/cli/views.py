@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from crtool.kernel.interruption import whole
+
 if TYPE_CHECKING:
     import rich.progress
 
@@ -75,6 +77,7 @@ class ProgressBar:
             self._drawn = now
             self._draw(progress)
 
+    @whole  # or nobody would know what is on the screen
     def _draw(self, progress: Progress) -> None:
         if self._bar is None:
             self._bar = _new_bar()
@@ -85,6 +88,7 @@ class ProgressBar:
             self._bar.update(self._task, total=progress.total, completed=progress.done)
         self._bar.refresh()
 
+    @whole
     def _end(self) -> None:
         if self._bar is not None and self._task is not None:
             self._bar.stop()

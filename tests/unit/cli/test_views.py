@@ -6,11 +6,13 @@ import os
 import pty
 import re
 import select
+import sys
 
 import pytest
 
 from crtool.cli import views
 from crtool.engine.results import Progress
+from crtool.kernel.interruption import interrupt
 
 from .engine import child
 
@@ -55,6 +57,56 @@ def test_long_work_shows_bytes_and_time_left():
     assert "verifying" in seen
     assert re.search(r"\d+/100 MiB|\d+\.0/100\.0 MiB", seen)
     assert re.search(r"0:00:0\d", seen)
+
+
+def test_a_signal_in_the_middle_of_a_drawing_leaves_nothing_on_the_screen(monkeypatch):
+    """Wherever it comes: the bar is wiped out with the last line that was drawn."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(views, "DELAY", 0.0)
+    monkeypatch.setattr(views, "INTERVAL", 0.0)
+
+    def interrupted(at: int) -> tuple[bool, str]:
+        """Whether there was a line number *at*, and what came on the terminal."""
+        ours, theirs = pty.openpty()
+        left = at
+
+        def trace(frame, event, _):
+            nonlocal left
+            if "rich" in frame.f_code.co_filename or frame.f_code.co_filename == views.__file__:
+                left -= event == "line"
+                if left == 0 and event == "line":
+                    interrupt(KeyboardInterrupt())
+            return trace
+
+        with open(theirs, "w") as terminal, monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", terminal)
+            try:
+                with views.ProgressBar(enabled=True, preload=True) as bar:
+                    sys.settrace(trace)
+                    for done in range(3):
+                        bar(Progress("verifying", done << 20, 100 << 20))
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.settrace(None)
+            terminal.write("end")
+            terminal.flush()
+            seen = ""
+            while not seen.endswith("end"):
+                seen += os.read(ours, 65536).decode()
+        os.close(ours)
+        return left <= 0, seen
+
+    interrupted(1 << 30)  # imports what is needed
+    at, drawn = 1, 0
+    while True:
+        was_there, seen = interrupted(at)
+        drawn += "verifying" in seen
+        assert "verifying" not in seen or "\x1b[2K" in seen.rpartition("verifying")[2]
+        if not was_there:
+            break
+        at += 211
+    assert drawn > 10
 
 
 def test_the_bar_vanishes():
