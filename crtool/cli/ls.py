@@ -45,8 +45,11 @@ def command(folder: str, verify_all: bool, keys: Keys | None, as_object: bool) -
     click.echo(columns.format("WRITTEN", "SIZE", "PID", "PROCESSES", "IMAGE"))
     for image in listing.images:
         what = image.damaged or f"{image.path}: {image.command or 'encrypted'}"
+        notes = ["encrypted"] if image.encrypted and image.command else []
         if image.parents:
-            what += f" (builds on {', '.join(map(os.path.basename, image.parents))})"
+            notes.append(f"builds on {', '.join(map(os.path.basename, image.parents))}")
+        if notes:
+            what += f" ({', '.join(notes)})"
         click.echo(
             columns.format(image.written, size(image.size), image.root or "-", image.processes or "-", printable(what))
         )

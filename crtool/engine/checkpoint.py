@@ -107,6 +107,7 @@ def checkpoint(
             report.digests = digests.found()  # nothing is read for them while somebody stands still
         if parent is not None and not isinstance(path, ImageWriter):
             parent.require_apart(path)
+            parent.require_as_secret(lock)
         story = _Story(pid, walk, deadline, report, policy, image, clock, progress, parent)
         if leave != "running" or live == "off" or not story.go_on(beside(path, lock), live):
             story.wait(leave, held)

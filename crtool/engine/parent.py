@@ -18,7 +18,7 @@ from crtool.engine.news import Watch, of_stage
 from crtool.engine.references import read_snapshot
 from crtool.errors import UsageError
 from crtool.image.datamap import Origin
-from crtool.image.keys import Keys
+from crtool.image.keys import Keys, Lock
 from crtool.image.layout import DataLayout
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import is_url
@@ -66,6 +66,15 @@ class Parent:
             if os.path.samestat(os.stat(output), os.fstat(holder.fileno())):
                 raise UsageError(
                     f"{os.fspath(output)}: an image cannot replace its own parent", "give it another name with -o"
+                )
+
+    def require_as_secret(self, lock: Lock | None) -> None:
+        """UsageError if what the new image takes from an encrypted one would be told by its own records."""
+        for holder in (self._reader, *self._reader.ancestors()):
+            if holder.is_encrypted and (lock is None or not lock.encrypts):
+                raise UsageError(
+                    f"{holder.name}: the parent is encrypted, and what builds on it would not be",
+                    "encrypt it too: --encrypt-to FILE, or by the passphrase; or leave --parent out",
                 )
 
     def begin(self, depth: int, hurry: Callable[[], None]) -> None:

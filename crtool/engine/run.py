@@ -65,7 +65,8 @@ def run(
     *keys* read them. *tell* gets lines about what happens, *warn* those about what did not work out.
 
     Raises EnvironmentDiffers if another run is at work there, ImageError if there are images and none is whole,
-    NotFound, and what a restart raises. A checkpoint that fails is only warned of.
+    UsageError if the newest is encrypted and the next would not be, NotFound, and what a restart raises. A checkpoint
+    that fails is only warned of.
     """
     if forbidden := on_signal & _NEVER:
         name = signal.Signals(min(forbidden)).name
@@ -75,6 +76,7 @@ def run(
         crashes = 0
         while True:
             image = None if fresh else keeper.newest(warn)
+            _require_as_secret(image, lock, keys)
             care.begin(image)
             if image is None:
                 status = _start(command, mask, care)
@@ -89,6 +91,18 @@ def run(
         if status == 0 and care.ended_by is None and not keep_images:
             keeper.clear()
         return RunResult(status=status, saved_on=care.ended_by, checkpoints=care.saved, crashes=crashes)
+
+
+def _require_as_secret(image: str | None, lock: Lock | None, keys: Keys | None) -> None:
+    if image is None or keys is None or not keys.identities or (lock is not None and lock.encrypts):
+        return
+    from crtool.image.sealed import is_sealed  # noqa: PLC0415 - 5 ms
+
+    if is_sealed(image):
+        raise UsageError(
+            f"{image}: the image is encrypted, and those that follow would not be",
+            "give --encrypt-to FILE, or the passphrase; --fresh starts the command anew",
+        )
 
 
 class _Care:

@@ -32,7 +32,7 @@ from crtool.image.place import Place
 from crtool.image.source import FileSource, PipeSource, read_bytes
 from crtool.image.trouble import Path, damaged
 
-__all__ = ["SealedPlace", "has_passphrase", "unsealed"]
+__all__ = ["SealedPlace", "has_passphrase", "is_sealed", "unsealed"]
 
 _TOGETHER = 16  # chunks that are written, or read, at once
 _LONGEST_HEADER = 256 << 10  # bytes: some two thousand recipients
@@ -133,11 +133,20 @@ def unsealed(source: FileSource | PipeSource, page: bytes, keys: Keys) -> FileSo
 
 def has_passphrase(path: Path) -> bool:
     """Whether the file at *path* is an image that is encrypted by a passphrase."""
+    return _begins(path, MAGIC + b"-> scrypt ")
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether it is encrypted at all."""
+    return _begins(path, MAGIC)
+
+
+def _begins(path: Path, how: bytes) -> bool:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False  # what is read of a pipe is gone
         with open(path, "rb") as file:
-            return file.read(_STEP).startswith(MAGIC + b"-> scrypt ")
+            return file.read(len(how)) == how
     except OSError:
         return False
 

@@ -222,7 +222,7 @@ def test_the_command_line(keys: Path, tmp_path: Path) -> None:
     fingerprint = subprocess.run(["ssh-keygen", "-l", "-f", keys / "sign.pub"], capture_output=True, text=True).stdout
     assert found["signed_by"] == fingerprint.split()[1]
     assert found["encrypted"] is True
-    assert {"a.crt: encrypted", "b.crt: sleep 1000"} == {
+    assert {"a.crt: encrypted", "b.crt: sleep 1000 (encrypted)"} == {
         line.rpartition("/")[2] for line in run("ls", tmp_path, *identity).stdout.decode().splitlines()[1:]
     }
     assert () == diff(tmp_path / "b.crt", tmp_path / "b.crt", keys=unlock([keys / "key"])).changes
@@ -273,6 +273,17 @@ def test_a_job_under_care_is_encrypted(keys: Path, tmp_path: Path) -> None:
     assert (done.returncode, b"encrypted by a passphrase" in done.stderr) == (121, True), done
 
 
+def test_a_job_whose_image_is_encrypted_stays_so(keys: Path, tmp_path: Path) -> None:
+    """Whoever can go on from it does not save it for everybody."""
+    with victim(mib=1) as pid:
+        checkpoint(pid, tmp_path / "job.crt", leave="killed", lock=lock([keys / "to"]))
+        os.waitpid(pid, 0)
+    done = run("run", "--image", tmp_path / "job.crt", "--identity", keys / "key", "--", "sleep", "1000")
+
+    assert 120 == done.returncode, done
+    assert f"{tmp_path}/job.crt: the image is encrypted, and those that follow would not be" in done.stderr.decode()
+
+
 def sleeps_below(pid: int) -> bool:
     """Whether a child of *pid* has become sleep, and sleeps."""
     import psutil
@@ -289,6 +300,9 @@ def test_a_chain_of_encrypted_images(keys: Path, tmp_path: Path) -> None:
         checkpoint(pid, plain)
         with pytest.raises(TargetError, match="encrypted"):
             checkpoint(pid, second, lock=to, parent=first)
+        with pytest.raises(UsageError, match=f"{first}: the parent is encrypted, and what builds on it would not be"):
+            checkpoint(pid, second, lock=lock(identities=[keys / "key"]), parent=first)
+        assert not second.exists()
         building = lock([keys / "to"], sign=keys / "sign", identities=[keys / "key"])
         checkpoint(pid, second, lock=building, parent=first, leave="killed")
         os.waitpid(pid, 0)
