@@ -24,7 +24,7 @@ from crtool.engine.shortage import Shortage
 from crtool.engine.snapshot import Snapshot
 from crtool.engine.space import NotCarried
 from crtool.engine.stages import Clock, Stage
-from crtool.errors import ObstacleError, TargetDied
+from crtool.errors import InternalError, ObstacleError, TargetDied, TargetError
 from crtool.image import codec
 from crtool.image.compression import choose
 from crtool.image.keys import Lock
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["checkpoint"]
 
 Leave = Literal["running", "stopped", "killed"]
+
+_ATTEMPTS = 3
+_WHEN_KILLED = (TargetError, InternalError, OSError)  # what may go wrong with a process that ends while it is asked
 
 
 def checkpoint(
@@ -164,6 +167,9 @@ class _Story:
         self._deadline = deadline
         self._progress = progress
         self._parent = parent
+        self._frozen: Frozen | None = None  # the last attempt
+        self._attempts = 0  # that have failed because somebody was killed
+        self._begun = False
 
     def go_on(self, path: str | os.PathLike[str] | None, mode: LiveMode) -> bool:
         """Lets the tree go as soon as its memory is copied or forked; False, and all is as before, if it cannot be."""
@@ -174,9 +180,12 @@ class _Story:
                         copies.look(self.report.pids)
                     self._go_on(copies)
                     break
-                except TargetDied as error:
-                    copies.mourn(error.pid)
-                    raise
+                except _WHEN_KILLED as error:
+                    if isinstance(error, TargetDied):
+                        copies.mourn(error.pid)
+                    if not self._lost_somebody():
+                        raise
+                    copies.start_again()
                 except NotCarried as surprise:
                     copies.start_again(surprise.pid)
                 except Refused as refused:
@@ -189,7 +198,7 @@ class _Story:
         return True
 
     def _go_on(self, copies: Live) -> None:
-        frozen = Frozen(self.pid, self._walk, self._deadline)
+        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline)
         with Collector(frozen, self.report, copies, self._connections()) as collector:
             with frozen:
                 self._collect(frozen, collector)
@@ -220,7 +229,15 @@ class _Story:
 
     def wait(self, leave: Leave, held: Callable[[Mapping[int, bool]], None] | None) -> None:
         """Copies everything while the tree stands still."""
-        frozen = Frozen(self.pid, self._walk, self._deadline)
+        while True:
+            try:
+                return self._wait(leave, held)
+            except _WHEN_KILLED:
+                if not self._lost_somebody():
+                    raise
+
+    def _wait(self, leave: Leave, held: Callable[[Mapping[int, bool]], None] | None) -> None:
+        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline)
         connections = self._connections(killing=leave == "killed")
         with Collector(frozen, self.report, Waiting(), connections) as collector:
             with frozen:
@@ -244,6 +261,18 @@ class _Story:
             self._let_go(frozen)
         if leave == "running":
             self._commit()
+
+    def _lost_somebody(self) -> bool:
+        """Whether an attempt has failed since somebody of the tree, but not its root, was killed while it stood still.
+
+        The next one finds a zombie instead.
+        """
+        frozen, self._frozen = self._frozen, None
+        self._attempts += 1
+        if frozen is None or not frozen.killed or self.pid in frozen.killed or self._begun:
+            return False
+        self.frozen_seconds += frozen.seconds
+        return self._attempts < _ATTEMPTS
 
     def _connections(self, *, killing: bool = False) -> Connections:
         return Connections(keep=self.policy.tcp == "keep", killing=killing)
@@ -272,6 +301,7 @@ class _Story:
         self.forked = sum(space.is_forked for space in collector.spaces)
         total = collector.layout.stored
         records = codec.pack(self.snapshot)
+        self._begun = True
         self.image.begin(
             cpu=cpu.NAME,
             page_size=cpu.PAGE_SIZE,

@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from crtool.engine.limit import Limit
-from crtool.engine.vfork import is_in_vfork, refusal
+from crtool.engine.standing import (
+    has_threads,
+    how_to_trace,
+    is_another,
+    is_dead,
+    nothing_lives,
+    parent_of,
+    state_of,
+    threads_of,
+    tracer_of,
+    why_not_stopped,
+)
+from crtool.engine.vfork import is_in_vfork
 from crtool.errors import TargetDied, TargetError, TimeoutExpired
 from crtool.kernel import ptrace
 from crtool.kernel.interruption import whole
-from crtool.kernel.wait import WALL, Stop, wait_for_stop
+from crtool.kernel.wait import WALL
 from crtool.procfs import stat as stat_file
 from crtool.procfs import status as status_file
 from crtool.procfs.read import read
 from crtool.procfs.stat import Stat
 from crtool.procfs.status import Status
-from crtool.procfs.tasks import children
-from crtool.puppet.burial import await_end
+from crtool.procfs.tasks import children, living_thread
+from crtool.puppet.burial import has_ended, reap
+from crtool.puppet.detach import detach_early
 from crtool.puppet.hold import HeldProcess, bury
+from crtool.puppet.reaper import Reaper
 from crtool.puppet.thread import HeldThread, seize
 from crtool.record import dataclass
 
@@ -29,8 +44,11 @@ __all__ = ["Frozen", "FrozenProcess"]
 
 _PATIENCE = 5.0  # seconds that a thread may take to stop, unless the caller says otherwise
 _VFORK_PATIENCE = 0.01  # seconds after which it is looked at what keeps it
+_TRACER_PATIENCE = 1.0  # seconds for which somebody else may be attached
+# In a row, each after a wait of 1 ms. Also a main thread is refused that was replaced meanwhile by an execve(2), for
+# which PTRACE_SEIZE has waited, and one that somebody has let go just now.
+_REFUSALS = 20
 _FEW = 20  # threads whose children are listed sooner than everybody in /proc
-_LAST_PATIENCE = 60.0  # seconds for one that is to be let go and has not stopped yet
 
 
 @dataclass
@@ -66,6 +84,7 @@ class Frozen:
         self.frozen_at = 0.0
         self.released_at = 0.0
         self.letting_go_seconds = 0.0
+        self.killed: set[int] = set()  # processes that turned out to have ended when they were let go
         self.stopped: frozenset[int] = frozenset()  # processes to be left stopped by SIGSTOP
         self._descendants = descendants
         self.limit = Limit(deadline)
@@ -73,6 +92,8 @@ class Frozen:
         self._deadline = deadline if deadline is not None else time.monotonic() + _PATIENCE
         self._collecting = True
         self._losers: set[int] = set()  # processes of which a thread has ended just now, as one that executes does
+        self._settled: dict[int, dict[int, HeldThread]] = {}  # of processes that are not yet taken: who stands still
+        self._reaper = Reaper()
         self._dying: list[int] = []  # TIDs that have ended under our hands and have not been waited for
         self._seized: dict[int, list[int]] = {}  # pid → TIDs that are ours, from before they have settled
 
@@ -81,7 +102,10 @@ class Frozen:
         self._collecting = gc.isenabled()
         gc.disable()
         try:
-            self._freeze()
+            try:
+                self._freeze()
+            finally:
+                self._reaper.end()
             self.limit.begin()
         except BaseException:
             self.__exit__()
@@ -89,7 +113,10 @@ class Frozen:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.let_go()
+        try:
+            self.let_go()
+        finally:
+            self._reaper.await_end()
         if self._collecting:
             gc.enable()
 
@@ -102,19 +129,22 @@ class Frozen:
     def _freeze(self) -> None:
         while True:
             new = self._newcomers()
+            if any(map(has_threads, new)):
+                self._reaper.begin()  # rather before somebody stands still
             self.frozen_at = self.frozen_at or time.monotonic()
             if not new:
+                if self._lose_killed():
+                    continue
                 self._let_strangers_go()
                 if self.processes[self.root].held is None:
                     raise TargetDied(self.root)
                 return
-            pending: dict[int, dict[int, HeldThread]] = {}
             for pid in new:
-                self._seize_process(pid, {})
+                self._seize_process(pid)
             for pid in new:
-                pending[pid] = self._settle(pid)
+                self._settle(pid)
             for pid in new:
-                self._take(pid, pending[pid])
+                self._take(pid)
 
     def _newcomers(self) -> list[int]:
         """Who in the tree is not ours yet. Of a few threads that stand still their children are listed, not /proc."""
@@ -124,8 +154,33 @@ class Frozen:
         return [pid for pid in self._descendants(self.root) if pid not in self.processes]
 
     def _has_no_other_children(self, pid: int, tid: int) -> bool:
-        born = children(pid, tid)
+        try:
+            born = children(pid, tid)
+        except TargetDied:
+            return False
         return born is not None and self.processes.keys() >= set(born)
+
+    def _lose_killed(self) -> bool:
+        """Whether somebody was killed after he was taken. What is left of him is a zombie, to be taken as one; his
+        children have another parent.
+        """
+        with suppress(ChildProcessError):
+            # One question about all. Of those who stand still, and have been seen to, there is nothing to tell.
+            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL) is None:
+                return False
+        killed = [one for one in self.processes.values() if any(map(has_ended, _threads_held(one)))]
+        for process in killed:
+            if process.pid == self.root:
+                raise TargetDied(process.pid)
+            del self.processes[process.pid]
+            self._seized.pop(process.pid, None)
+        bury(process.held for process in killed if process.held is not None)
+        lost = {process.pid for process in killed}
+        for process in self.processes.values():
+            if process.stat.ppid in lost:
+                process.stat = stat_file.parse(read(process.pid, "stat"))
+                process.status = status_file.parse(read(process.pid, "status"))
+        return bool(killed)
 
     def _let_strangers_go(self) -> None:
         """Lets go who has lost its parent while it was being stopped, and was adopted by somebody outside the tree.
@@ -152,30 +207,58 @@ class Frozen:
                         bury([process.held])  # it is no longer among those whom let_go() will find
                         raise
 
-    def _seize_process(self, pid: int, known: dict[int, HeldThread]) -> bool:
+    def _seize_process(self, pid: int) -> bool:
         """Seizes the threads of *pid* that are not yet ours; says whether there were any."""
         mine = self._seized.setdefault(pid, [])
+        tids, known = threads_of(pid), set(mine)
+        if not self._settled.get(pid, {}).keys() <= set(tids):
+            self._losers.add(pid)
+        if len(tids) > 1:
+            self._reaper.attend(lambda: [*mine, *self._dying])
         found = False
-        for tid in _threads(pid):
-            if tid in mine or tid in known:
+        for tid in tids:
+            if tid in known:
                 continue
             mine.append(tid)  # before it is: whatever happens now, it will be let go
             try:
-                seize(tid)
-            except (TargetDied, PermissionError) as error:
+                self._seize(pid, tid)
+            except TargetError as error:
                 mine.remove(tid)
-                if _is_dead(pid, tid):
-                    continue  # a zombie has nothing to be stopped
-                if isinstance(error, PermissionError):
-                    raise TargetError(f"PID {tid} may not be traced: {error.strerror}", _how_to_trace()) from None
-                self._losers.add(pid)
+                if not isinstance(error, TargetDied):
+                    raise
+                self._losers.add(pid)  # a zombie has nothing to be stopped
                 continue
+            if tid in self._dying:
+                self._dying.remove(tid)  # somebody else has its number now, that of a main thread
             found = True
         return found
 
-    def _settle(self, pid: int) -> dict[int, HeldThread]:
+    def _seize(self, pid: int, tid: int) -> None:
+        """Seizes a thread, for which it may have to wait until somebody else lets it go."""
+        until = min(self._deadline, time.monotonic() + _TRACER_PATIENCE)
+        refused = 0
+        while True:
+            try:
+                with self._reaper:
+                    seize(tid)
+                return
+            except PermissionError as error:
+                if is_dead(pid, tid):
+                    raise TargetDied(tid) from None
+                tracer = tracer_of(pid, tid)
+                if tracer == threading.get_native_id():
+                    ptrace.interrupt(tid)  # another thread of ours, which has become the main thread by execve(2)
+                    return
+                if tracer and time.monotonic() > until:
+                    raise TargetError(f"PID {tid} is traced by PID {tracer}", "end that, or let it detach") from None
+                refused = 0 if tracer else refused + 1
+                if refused > _REFUSALS:
+                    raise TargetError(f"PID {tid} may not be traced: {error.strerror}", how_to_trace()) from None
+                time.sleep(0.001)
+
+    def _settle(self, pid: int) -> None:
         """Waits until all threads of *pid*, also those born meanwhile, have come to rest."""
-        settled: dict[int, HeldThread] = {}
+        settled = self._settled.setdefault(pid, {})
         while True:
             for tid in list(self._seized[pid]):
                 if tid in settled:
@@ -183,20 +266,37 @@ class Frozen:
                 try:
                     settled[tid] = self._settle_thread(pid, tid)
                 except TargetDied:
-                    self._seized[pid].remove(tid)  # it ended before it could be stopped: so be it
-                    self._losers.add(pid)
+                    self._lose(pid, tid)  # it ended before it could be stopped: so be it
                 except TimeoutExpired as error:
-                    raise _why_not_stopped(pid, tid) or error from None
-            if self._seize_process(pid, settled):
+                    raise why_not_stopped(pid, tid) or error from None
+            if self._seize_process(pid):
                 continue
             if pid in self._losers:
                 self._losers.discard(pid)
-                if pid in settled and _is_another(pid):
-                    del settled[pid]
-                    if pid not in self._seized[pid]:
-                        self._seized[pid].append(pid)
+                if self._has_lost_settled(pid, settled):
                     continue
-            return settled
+            return
+
+    def _has_lost_settled(self, pid: int, settled: dict[int, HeldThread]) -> bool:
+        """Whether threads that had come to rest were ended, by SIGKILL or by an execve(2) of another."""
+        dead = [tid for tid in settled if tid != pid and state_of(pid, tid) != "t"]
+        for tid in dead:
+            self._lose(pid, tid)
+        if pid in settled and is_another(pid):
+            del settled[pid]  # who has its number now is waited for, if it is ours
+            if pid not in self._seized[pid]:
+                self._seized[pid].append(pid)
+            return True
+        return bool(dead)
+
+    def _lose(self, pid: int, tid: int) -> None:
+        """A thread of ours has ended, or has another number now."""
+        self._seized[pid].remove(tid)
+        self._settled[pid].pop(tid, None)
+        self._losers.add(pid)
+        if not reap(tid):
+            # A main thread that was killed is not reported before all others have been waited for.
+            self._dying.append(tid)
 
     def _settle_thread(self, pid: int, tid: int) -> HeldThread:
         """Waits until one thread has come to rest. If it is in the middle of vfork, its child must not stand still."""
@@ -204,9 +304,9 @@ class Frozen:
             try:
                 return HeldThread.settle(tid, min(time.monotonic() + _VFORK_PATIENCE, self._deadline))
             except TimeoutExpired:
-                if _is_dead(pid, tid):
-                    # A main thread that was killed is not reported before all others have been waited for.
-                    self._dying.append(tid)
+                for other in (*self._seized[pid], *self._dying):
+                    reap(other)  # one that executes waits for those that it has ended
+                if is_dead(pid, tid):
                     raise TargetDied(tid) from None
                 if time.monotonic() > self._deadline:
                     raise
@@ -219,23 +319,38 @@ class Frozen:
         again.
         """
         for pid, tids in self._seized.items():
-            if pid in self.processes or pid == parent or _parent(pid) != parent:
+            if pid in self.processes or pid == parent or parent_of(pid) != parent:
                 continue
-            _detach_early(tids)
+            detach_early(tids)
             tids.clear()
+            self._settled.pop(pid, None)
 
-    def _take(self, pid: int, threads: dict[int, HeldThread]) -> None:
+    def _take(self, pid: int) -> None:
+        """Takes a process that stands still, or a zombie. If it does so no more, the next pass will find it again."""
+        threads = self._settled.get(pid, {})
         try:
             stat, status = stat_file.parse(read(pid, "stat")), status_file.parse(read(pid, "status"))
         except TargetDied:
-            if threads:
-                raise
             if pid == self.root:
                 raise
-            return  # it has been reaped; the next pass will not list it
+            return  # it has been reaped
         held = None
-        if threads:
-            held = HeldProcess(pid, list(threads.values()), status.caught, stat.ppid)
+        try:
+            if pid in threads and not status.tracer_pid:
+                raise ProcessLookupError  # an execve(2) of a thread that was never seen
+            if threads:
+                held = HeldProcess(pid, list(threads.values()), status.caught, stat.ppid)
+            elif not (nothing_lives(stat) and nothing_lives(stat_file.parse(read(pid, "stat")))):
+                raise ProcessLookupError  # likewise: for a moment there was no thread to be seen at all
+        except (FileNotFoundError, ProcessLookupError, TargetDied):
+            self._losers.add(pid)
+            if time.monotonic() > self._deadline:
+                raise TimeoutExpired(f"PID {pid} did not stop in the time given", "give it more --timeout") from None
+            for tid in self._dying:
+                reap(tid)
+            time.sleep(0.0005)
+            return
+        self._settled.pop(pid, None)
         self.processes[pid] = FrozenProcess(pid, stat, status, held, bool(threads) and pid not in threads)
 
     @whole
@@ -266,10 +381,12 @@ class Frozen:
             self._seized.pop(process.pid, None)
         nested = [pid for pid, process in self.processes.items() if len(process.status.ns_pid) > 1]
         bury(dead, [pid for pid in nested if self.processes[pid].held is None])
+        self.killed.update(held.pid for held in dead if living_thread(held.pid) is None)
         # Seized, but never taken: at home, stopped or about to stop.
-        _detach_early([*(tid for tids in self._seized.values() for tid in tids), *self._dying])
+        detach_early([*(tid for tids in self._seized.values() for tid in tids), *self._dying])
         self._seized.clear()
         self._dying.clear()
+        self._settled.clear()
         self.released_at = self.released_at or time.monotonic()
         self.letting_go_seconds = time.monotonic() - start
         if problem is not None:
@@ -278,100 +395,3 @@ class Frozen:
 
 def _threads_held(process: FrozenProcess) -> Iterable[int]:
     return () if process.held is None else process.held.threads
-
-
-def _how_to_trace() -> str:
-    """The remedy for who may not trace: some systems let nobody but root do it by the security module Yama."""
-    with suppress(OSError), open("/proc/sys/kernel/yama/ptrace_scope", "rb") as file:
-        if int(file.read()):
-            return "run crtool as root, or allow it to the owner: sysctl kernel.yama.ptrace_scope=0"
-    return "run crtool as root"
-
-
-def _threads(pid: int) -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def _is_another(pid: int) -> bool:
-    """Whether the main thread, which had come to rest, was ended by an execve(2) of another thread, now in its place.
-
-    That one has the TID of the main thread, is traced by us, and runs, or has come to a stop of its own.
-    """
-    news = os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT | WALL)
-    return news is not None or _state(pid, pid) != "t"
-
-
-def _is_dead(pid: int, tid: int) -> bool:
-    try:
-        return stat_file.parse(read(pid, "stat", tid)).state in ("Z", "X")
-    except TargetDied:
-        return True
-
-
-def _why_not_stopped(pid: int, tid: int) -> TargetError | None:
-    """Names what keeps a thread from stopping, if that can be seen."""
-    if is_in_vfork(pid, tid):
-        return refusal(pid)
-    if _state(pid, tid) == "D":
-        return TargetError(f"PID {tid} is in an uninterruptible wait of the kernel", "try again later")
-    return None
-
-
-def _state(pid: int, tid: int) -> str:
-    try:
-        return stat_file.parse(read(pid, "stat", tid)).state
-    except TargetDied:
-        return "X"
-
-
-def _parent(pid: int) -> int:
-    try:
-        return stat_file.parse(read(pid, "stat")).ppid
-    except TargetDied:
-        return 0
-
-
-def _detach_early(tids: Sequence[int]) -> None:
-    """Detaches from threads whose stop has perhaps not been seen yet.
-
-    Who has stopped goes first: others may only come to their stop when it goes on (vfork). A tracee that runs cannot be
-    detached; it would stand still as soon as it stops, if crtool went its way.
-    """
-    late, dead = [], []
-    for tid in tids:
-        number = 0  # of a signal at whose delivery it has stopped, unseen: to be delivered after all
-        try:
-            status = wait_for_stop(tid, 0.0)
-            number = status.signal if status.kind is Stop.SIGNAL else 0
-        except TimeoutExpired:
-            pass  # it has been seen, or runs
-        except TargetDied:
-            continue
-        try:
-            ptrace.detach(tid, number)
-        except TargetDied:
-            late.append(tid)  # not stopped, or really gone
-    for tid in late:
-        with suppress(TargetDied):
-            ptrace.interrupt(tid)
-    until = time.monotonic() + _LAST_PATIENCE
-    while late and time.monotonic() < until:
-        for tid in list(late):
-            try:
-                status = wait_for_stop(tid, 0.0)
-            except TimeoutExpired:
-                if _state(tid, tid) not in "ZX":
-                    continue
-                dead.append(tid)  # waited for at the end, all together
-            except TargetDied:
-                pass
-            else:
-                with suppress(TargetDied):
-                    ptrace.detach(tid, status.signal if status.kind is Stop.SIGNAL else 0)
-            late.remove(tid)
-        if late:
-            time.sleep(0.0005)
-    await_end(dead)

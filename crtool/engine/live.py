@@ -111,9 +111,10 @@ class Live:
         """The PIDs of the twins that live."""
         return frozenset(twin.tid for twin in self._twins)
 
-    def start_again(self, special: int) -> None:
-        """Forgets all copies, for another attempt that knows about process *special*."""
-        self._special.add(special)
+    def start_again(self, special: int | None = None) -> None:
+        """Forgets all copies, for another attempt, that knows about process *special*."""
+        if special is not None:
+            self._special.add(special)
         self.bury()
         self._forget()
         for spool in (self.contents, self.pages):

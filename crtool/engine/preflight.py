@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from contextlib import suppress
 from dataclasses import field
 
@@ -15,9 +16,9 @@ from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel.process import pidfd_open
 from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs import status as status_file
-from crtool.procfs.read import alive, entries, read
+from crtool.procfs.read import entries, read
 from crtool.procfs.status import Status
-from crtool.procfs.tasks import threads
+from crtool.procfs.tasks import living_thread, threads
 from crtool.record import dataclass
 from crtool.resources import arch_prctl
 from crtool.resources.files import kinds, procfs
@@ -35,7 +36,8 @@ from crtool.tree.walk import Walk, name_of
 
 __all__ = ["SMALL", "Report", "survey"]
 
-_ATTEMPTS = 10  # at looking at a process whose threads come and go
+_PATIENCE = 5.0  # seconds for looks at a process whose threads come and go
+_PAUSES = (0.001, 0.003, 0.01, 0.0)  # seconds between two looks whether there are any
 
 SMALL = 1 << 20
 """Bytes of memory of a process below which it is copied while it stands still: that takes no longer than a fork."""
@@ -90,16 +92,18 @@ def survey(pid: int, policy: Policy = DEFAULT) -> Report:
 
 def _seen_whole(pid: int, policy: Policy) -> Report:
     """What a look finds during which the thread by which the root is looked at has not ended."""
-    for _ in range(_ATTEMPTS):
+    until = time.monotonic() + _PATIENCE
+    while True:
         with suppress(TargetDied):
             return _look(pid, policy)
-        if _door(pid) is None:
+        if _is_over(pid):
             raise TargetDied(pid)
-    raise TargetError(f"the threads of PID {pid} end while they are being looked at", "try again later")
+        if time.monotonic() > until:
+            raise TargetError(f"the threads of PID {pid} end while they are being looked at", "try again later")
 
 
 def _look(pid: int, policy: Policy) -> Report:
-    if (door := _door(pid)) is None:
+    if (door := living_thread(pid)) is None:
         raise TargetDied(pid)
     base = base_of(door, _status(pid))
     report = Report(Walk()(pid), base, warnings=list(base.warnings), policy=policy)
@@ -137,7 +141,7 @@ def _judge_target(pid: int) -> None:
     if status.kthread:
         name = status.name.decode(errors="replace")
         raise TargetError(f"PID {pid} is a kernel thread ({name})", "only programs can be checkpointed")
-    if _has_ended(status):
+    if _has_ended(status) and _is_over(pid):
         raise TargetError(f"PID {pid} has ended and is a zombie", f"its parent, PID {status.ppid}, has to wait for it")
     if pid in _ancestors():
         who = "crtool itself" if pid == os.getpid() else "an ancestor of crtool"
@@ -168,21 +172,18 @@ def _has_ended(status: Status) -> bool:
     return status.state in ("Z", "X") and status.threads <= 1
 
 
-def _door(pid: int) -> int | None:
-    """The TID of a living thread: the folder in /proc of a main thread that has ended shows nothing of the process.
-
-    None if there is none.
-    """
-    if alive(pid):
-        return pid
-    with suppress(TargetDied):
-        return next((tid for tid in threads(pid) if alive(pid, tid)), None)
-    return None
+def _is_over(pid: int) -> bool:
+    """Whether nothing of a process lives: for a moment that looks so while one of its threads executes a program."""
+    for pause in _PAUSES:
+        if living_thread(pid) is not None:
+            return False
+        time.sleep(pause)
+    return True
 
 
 def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
     status = seen.statuses[pid] = status_file.parse(read(pid, "status"))
-    door = None if _has_ended(status) else _door(pid)
+    door = None if _has_ended(status) else living_thread(pid)
     if door is None:
         if len(status.ns_pid) > 1:
             seen.namespaces.add_zombie(pid, status.ns_pid)
@@ -212,7 +213,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
         report.obstacles.extend(ipc_survey.obstacles(pid, door, threads=status.threads))
         report.warnings.extend(ipc_survey.lost(pid, door, threads=status.threads))
     report.obstacles.extend(mappings.early_obstacles(pid, read(door, "maps")))
-    report.obstacles.extend(mapped.obstacles(pid, door, filter(None, map(_door, report.pids))))
+    report.obstacles.extend(mapped.obstacles(pid, door, filter(None, map(living_thread, report.pids))))
     report.obstacles.extend(report.base.obstacles(pid, door, privileged=privileged))
     report.obstacles.extend(seen.namespaces.add(pid, door, status.ns_pid))
     _survey_files(report, pid, door, seen)

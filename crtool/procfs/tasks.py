@@ -7,11 +7,13 @@ in it is held, some may be gone, and others born, before it is even returned.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
+from crtool.errors import TargetDied
 from crtool.procfs.error import ProcfsError
-from crtool.procfs.read import entries, proc_root, read
+from crtool.procfs.read import alive, entries, proc_root, read
 
-__all__ = ["children", "parse_children", "processes", "threads"]
+__all__ = ["children", "living_thread", "parse_children", "processes", "threads"]
 
 
 def processes() -> tuple[int, ...]:
@@ -26,6 +28,18 @@ def processes() -> tuple[int, ...]:
 def threads(pid: int) -> tuple[int, ...]:
     """The TIDs of the threads of a process, ascending: not always the leader first. Zombie threads are among them."""
     return tuple(sorted(int(name) for name in entries(pid, "task")))
+
+
+def living_thread(pid: int) -> int | None:
+    """The TID of a thread that lives: the folder in /proc of a main thread that has ended shows nothing of the process.
+
+    None if there is none, or if there was none for a moment, in which one of them executed a program.
+    """
+    if alive(pid):
+        return pid
+    with suppress(TargetDied):
+        return next((tid for tid in threads(pid) if alive(pid, tid)), None)
+    return None
 
 
 def children(pid: int, tid: int | None = None) -> tuple[int, ...] | None:

@@ -18,7 +18,9 @@ from crtool.kernel.wait import WALL, note_end
 from crtool.procfs import stat as stat_file
 from crtool.procfs.read import read
 
-__all__ = ["await_end"]
+__all__ = ["await_end", "has_ended", "reap"]
+
+_ENDED = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 
 _PATIENCE = 5.0  # seconds that the dying get
 _PATIENCE_WITH_OURS = 60.0  # likewise, who has to be gone before crtool goes on; freeing much memory takes a while
@@ -51,6 +53,25 @@ def await_end(tids: Iterable[int], pids: Iterable[int] = (), *, ours: bool = Fal
         if now > deadline or (stuck and now > stuck):
             return
         time.sleep(0.001)
+
+
+def has_ended(tid: int) -> bool:
+    """Whether tracee *tid* has ended, and that can be seen already, or is none of ours any more."""
+    try:
+        # No stop is taken from whoever waits for one.
+        news = os.waitid(os.P_PID, tid, os.WEXITED | os.WNOHANG | os.WNOWAIT | WALL)
+    except ChildProcessError:
+        return True
+    return news is not None and news.si_code in _ENDED
+
+
+def reap(tid: int) -> bool:
+    """Waits for tracee *tid* if :func:`has_ended` says so; returns what that says. Any thread of crtool may do it."""
+    if not has_ended(tid):
+        return False
+    with suppress(ChildProcessError):
+        note_end(*os.waitpid(tid, WALL | os.WNOHANG))  # nobody else can have got its number
+    return True
 
 
 def _is_left(pid: int) -> bool:

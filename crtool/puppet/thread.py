@@ -24,11 +24,14 @@ __all__ = ["HeldThread", "await_group_stop", "seize"]
 
 
 def seize(tid: int) -> None:
-    """Becomes the tracer of *tid* and asks it to stop, without waiting for that."""
+    """Becomes the tracer of *tid* and asks it to stop, without waiting for that. Who has ended by then is waited for
+    like anybody else.
+    """
     faults.point("seize")
     ptrace.seize(tid, ptrace_abi.O_TRACESYSGOOD)
     faults.point("seized")
-    ptrace.interrupt(tid)
+    with suppress(TargetDied):
+        ptrace.interrupt(tid)
 
 
 @dataclass

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from crtool.engine.freeze import _detach_early
 from crtool.kernel import ptrace
+from crtool.puppet.detach import detach_early
 
 from .harness.processes import Deadline
 
@@ -26,7 +26,7 @@ def test_a_signal_that_nobody_has_looked_at_is_delivered() -> None:
         os.kill(process.pid, signal.SIGTERM)
         stat = Path(f"/proc/{process.pid}/stat")
         Deadline(20, "the stop").wait_until(lambda: stat.read_text().rpartition(") ")[2][0] == "t")
-        _detach_early([process.pid])
+        detach_early([process.pid])
         assert 7 == process.wait(20)
     finally:
         process.kill()

@@ -27,7 +27,7 @@ from .test_without_root import as_user, user
 
 MIB = 256
 ATTEMPTS = 6
-LOOKS = 200
+LOOKS = 100
 
 # Has a child with a big file, which ends when it is told to; says its number.
 PARENT = """
@@ -47,9 +47,9 @@ while True: signal.pause()
 THREADS = """
 import ctypes, os, threading, time
 def work():
-    time.sleep(0.01)
+    time.sleep(0.05)
     threading.Thread(target=work).start()
-for _ in range(3):
+for _ in range(8):
     threading.Thread(target=work).start()
 os.write(1, b'ready\\n')
 os.close(1)
