@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crtool.cli.fold import columns_of_terminal, fold
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import json_output, verbose
 from crtool.cli.secrets import key_options
@@ -41,8 +42,8 @@ def command(folder: str, verify_all: bool, keys: Keys | None, as_object: bool) -
     if as_object:
         click.echo(as_json(listing))
         return
-    columns = "{:20}  {:>8}  {:>7}  {:>9}  {}"
-    click.echo(columns.format("WRITTEN", "SIZE", "PID", "PROCESSES", "IMAGE"))
+    columns, width = "{:20}  {:>8}  {:>7}  {:>9}  ", columns_of_terminal()
+    lines = [(columns.format("WRITTEN", "SIZE", "PID", "PROCESSES"), "IMAGE")]
     for image in listing.images:
         what = image.damaged or f"{image.path}: {image.command or 'encrypted'}"
         notes = ["encrypted"] if image.encrypted and image.command else []
@@ -50,6 +51,8 @@ def command(folder: str, verify_all: bool, keys: Keys | None, as_object: bool) -
             notes.append(f"builds on {', '.join(map(os.path.basename, image.parents))}")
         if notes:
             what += f" ({', '.join(notes)})"
-        click.echo(
-            columns.format(image.written, size(image.size), image.root or "-", image.processes or "-", printable(what))
-        )
+        head = columns.format(image.written, size(image.size), image.root or "-", image.processes or "-")
+        lines.append((head, printable(what)))
+    for head, tail in lines:
+        for line in fold(head, tail, width):
+            click.echo(line)

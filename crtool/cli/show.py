@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
 import crtool
 from crtool.cli.ending import warn
+from crtool.cli.fold import columns_of_terminal, fold
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import image_argument, json_output, source_of, verbose
 from crtool.cli.secrets import key_options
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from crtool.image.keys import Keys
 
 __all__ = ["command"]
+
+_Line: TypeAlias = "tuple[str, str]"  # all fields but the last, and that one, which is folded on a narrow terminal
 
 _EXAMPLES = (
     Example("See the processes, like ps, and what the image needs.", "crtool show work.crt"),
@@ -94,14 +97,14 @@ def command(
     if as_object:
         click.echo(as_json(summary))
         return
-    parts: list[Iterator[str]] = []
+    parts: list[Iterator[_Line]] = []
     views = (
         (descriptors, _descriptors),
         (mappings, _mappings),
         (sockets, _sockets),
         (signals, _signals),
         (timers, _timers),
-        (environment, lambda process: map(printable, process.environment)),
+        (environment, _environment),
     )
     if not (processes or any(wanted for wanted, _ in views)):
         parts.append(header(summary, image))
@@ -109,11 +112,13 @@ def command(
     if processes:
         parts.append(process_tree(summary))
     parts += [per_process(summary, view) for wanted, view in views if wanted]
+    width = columns_of_terminal()
     for number, part in enumerate(parts):
         if number:
             click.echo()
-        for line in part:
-            click.echo(line)
+        for head, tail in part:
+            for line in fold(head, tail, width):
+                click.echo(line)
 
 
 def draw(summary: ImageSummary, pid: int | None, output: str | None, *, force: bool) -> None:
@@ -134,38 +139,43 @@ def draw(summary: ImageSummary, pid: int | None, output: str | None, *, force: b
     picture.write(text, str(output), force=force)
 
 
-def header(summary: ImageSummary, image: str) -> Iterator[str]:
+def header(summary: ImageSummary, image: str) -> Iterator[_Line]:
     """When, where, and how much."""
-    yield f"image      {printable(image)}: format {summary.format}, {size(summary.size)}"
-    yield f"written    {summary.created}"
+    for name, what in _facts(summary, image):
+        yield f"{name:9}  ", what
+
+
+def _facts(summary: ImageSummary, image: str) -> Iterator[tuple[str, str]]:
+    yield "image", f"{printable(image)}: format {summary.format}, {size(summary.size)}"
+    yield "written", summary.created
     if summary.encrypted:
-        yield "encrypted  yes"
+        yield "encrypted", "yes"
     if summary.signed_by:
-        yield f"signed     by {summary.signed_by}; whether that is true is said by --require-signature"
-    yield f"machine    {printable(summary.cpu)}, {printable(summary.kernel)}"
+        yield "signed", f"by {summary.signed_by}; whether that is true is said by --require-signature"
+    yield "machine", f"{printable(summary.cpu)}, {printable(summary.kernel)}"
     threads = sum(process.threads for process in summary.processes)
     root = f"root PID {summary.root}"
-    yield f"processes  {count(len(summary.processes), 'process')}, {count(threads, 'thread')}, {root}"
-    yield f"data       {size(summary.data_bytes)}"
+    yield "processes", f"{count(len(summary.processes), 'process')}, {count(threads, 'thread')}, {root}"
+    yield "data", size(summary.data_bytes)
     for parent in summary.parents:
-        yield f"builds on  {printable(parent)}"
+        yield "builds on", printable(parent)
     if summary.tty:
-        yield f"terminal   {printable(summary.tty)}"
+        yield "terminal", printable(summary.tty)
 
 
-def process_tree(summary: ImageSummary) -> Iterator[str]:
+def process_tree(summary: ImageSummary) -> Iterator[_Line]:
     """Like ``ps --forest``: children below their parents, indented."""
     # Who is in a nested PID namespace has more than one: the outermost first, as in /proc/PID/status.
     nested = any(len(process.pids) > 1 for process in summary.processes)
     shown = {process.pid: "/".join(map(str, process.pids)) or str(process.pid) for process in summary.processes}
     width = max(map(len, shown.values())) if nested else 7
-    columns = f"{{:>{max(width, 7)}}} " + "{:>7} {:>7} {:>7} {:1} {:>7} {:>9}  {}"
-    yield columns.format("PID", "PPID", "PGID", "SID", "S", "THREADS", "MEMORY", "COMMAND")
+    columns = f"{{:>{max(width, 7)}}} " + "{:>7} {:>7} {:>7} {:1} {:>7} {:>9}  "
+    yield columns.format("PID", "PPID", "PGID", "SID", "S", "THREADS", "MEMORY"), "COMMAND"
     for depth, process in summary.tree():
         name = "  " * depth + _command_of(process)
         memory = size(process.memory_bytes)
         ids = (shown[process.pid], process.ppid, process.pgid, process.sid)
-        yield columns.format(*ids, process.state[:1], process.threads, memory, name)
+        yield columns.format(*ids, process.state[:1], process.threads, memory), name
 
 
 def _command_of(process: ProcessSummary) -> str:
@@ -173,47 +183,52 @@ def _command_of(process: ProcessSummary) -> str:
     return printable(" ".join(process.cmdline)) if process.cmdline else f"[{printable(process.comm)}]"
 
 
-def per_process(summary: ImageSummary, view: Callable[[ProcessSummary], Iterable[str]]) -> Iterator[str]:
+def per_process(summary: ImageSummary, view: Callable[[ProcessSummary], Iterable[_Line]]) -> Iterator[_Line]:
     """A line about each process, and below it, indented, what there is to say."""
     for process in summary.processes:
-        yield f"PID {process.pid}  {_command_of(process)}"
-        for line in view(process):
-            yield f"  {line}"
+        yield f"PID {process.pid}  ", _command_of(process)
+        for head, tail in view(process):
+            yield f"  {head}", tail
 
 
-def _descriptors(process: ProcessSummary) -> Iterator[str]:
+def _environment(process: ProcessSummary) -> Iterator[_Line]:
+    for variable in process.environment:
+        yield "", printable(variable)
+
+
+def _descriptors(process: ProcessSummary) -> Iterator[_Line]:
     width = max((len(descriptor.kind) for descriptor in process.descriptors), default=0)
     for descriptor in process.descriptors:
-        yield f"{descriptor.fd:>5}  {descriptor.kind:{width}}  {printable(descriptor.detail)}".rstrip()
+        yield f"{descriptor.fd:>5}  {descriptor.kind:{width}}  ", printable(descriptor.detail)
 
 
-def _mappings(process: ProcessSummary) -> Iterator[str]:
+def _mappings(process: ProcessSummary) -> Iterator[_Line]:
     for mapping in process.mappings:
         saved = size(mapping.saved_bytes) if mapping.saved_bytes else "-"
         extent = f"{mapping.start:012x}-{mapping.end:012x}"
-        yield f"{extent} {mapping.permissions} {saved:>9}  {printable(mapping.name)}".rstrip()
+        yield f"{extent} {mapping.permissions} {saved:>9}  ", printable(mapping.name)
 
 
-def _sockets(process: ProcessSummary) -> Iterator[str]:
+def _sockets(process: ProcessSummary) -> Iterator[_Line]:
     for socket in process.sockets:
         ends = " → ".join(printable(end) for end in (socket.local, socket.remote) if end)
-        yield f"{socket.fd:>5}  {socket.kind:7}  {ends or '*'}  {printable(socket.detail)}".rstrip()
+        yield f"{socket.fd:>5}  {socket.kind:7}  ", f"{ends or '*'}  {printable(socket.detail)}"
 
 
-def _signals(process: ProcessSummary) -> Iterator[str]:
+def _signals(process: ProcessSummary) -> Iterator[_Line]:
     for signal in process.signals:
         blocked = "by all threads" if len(signal.blocked) == process.threads else f"by {_tids(signal.blocked)}"
         notes = [f"blocked {blocked}"] if signal.blocked else []
         notes += [f"{signal.pending} waiting"] if signal.pending else []
-        yield f"{signal.number:>5}  {signal.name:12}  {signal.action:7}  {', '.join(notes)}".rstrip()
+        yield f"{signal.number:>5}  {signal.name:12}  {signal.action:7}  ", ", ".join(notes)
 
 
 def _tids(tids: tuple[int, ...]) -> str:
     return f"{'thread' if len(tids) == 1 else 'threads'} {', '.join(map(str, tids))}"
 
 
-def _timers(process: ProcessSummary) -> Iterator[str]:
+def _timers(process: ProcessSummary) -> Iterator[_Line]:
     for timer in process.timers:
         left = f"in {duration(timer.left / 1e9)}" if timer.left else "off"
         every = f", every {duration(timer.interval / 1e9)}" if timer.interval else ""
-        yield f"{timer.timer:14}  {timer.clock:15}  {left}{every}; {timer.effect}"
+        yield f"{timer.timer:14}  {timer.clock:15}  ", f"{left}{every}; {timer.effect}"

@@ -124,6 +124,25 @@ def test_help_on_a_narrow_terminal(tmp_path: Path) -> None:
     assert all(line.startswith((" ", "Usage", "Options", "Examples")) or not line for line in lines), lines
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_tables_on_a_narrow_terminal(columns: int, image: Path, tmp_path: Path) -> None:
+    """What has no room goes on below; the terminal breaks no line, and a pipe gets whole ones."""
+    folder = tmp_path / "a-folder-with-a-name-that-is-rather-long"
+    folder.mkdir()
+    shutil.copy(image, folder / "and-an-image-with-such-a-name-20261127T120000.crt")
+    with Tmux(tmp_path, columns=columns, lines=200) as terminal:
+        for verb in ("ls a-*", "show a-*/*", "show --maps a-*/*"):
+            terminal.run(f"clear; crtool {verb}")
+            lines = terminal.at_prompt()
+            assert not [line for line in lines if len(line) > columns]
+            piped = ["sh", "-c", f"{sys.executable} -m crtool {verb}"]
+            whole = subprocess.run(piped, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+            assert max(map(len, whole.splitlines())) > columns
+            shown = "".join("".join(lines).split())
+            assert "".join(whole.split()) in shown
+            assert all(line.startswith((" ", "20")) for line in lines[1:4]) or not verb.startswith("ls"), lines
+
+
 @pytest.mark.parametrize("how", ["TERM=dumb", "NO_COLOR=1"])
 def test_what_a_terminal_cannot_do_is_not_asked_of_it(how: str, image: Path, tmp_path: Path) -> None:
     with Tmux(tmp_path) as terminal, _trickle(image, tmp_path) as hurry:
