@@ -170,12 +170,24 @@ def ready_memory(mib: int) -> None:
 
 @contextmanager
 def bench() -> Iterator[Path]:
-    """A folder for a bench below the current one; restored targets become children of this process."""
+    """A folder for a bench below the current one; restored targets become children of this process, and end with it."""
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"ended by SIGTERM; load {os.getloadavg()[0]:.1f}"))
     with tempfile.TemporaryDirectory(dir=".") as name:
         _tell_load("before")
-        yield Path(name).resolve()
+        try:
+            yield Path(name).resolve()
+        finally:
+            _end_children()
         _tell_load("after")
+
+
+def _end_children() -> None:
+    """Kills whoever is still there, and those of theirs that come to us by that."""
+    while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        for pid in map(int, children):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def _tell_load(when: str) -> None:

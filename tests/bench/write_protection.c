@@ -47,11 +47,21 @@ static void touch(void) {
     for (size_t offset = 0; offset < size; offset += PAGE) memory[offset]++;
 }
 
-/* With huge pages these may have been split in the round before. */
+static char *mapped(size_t bytes) {
+    char *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    need(area != MAP_FAILED, "mmap");
+    return area;
+}
+
+/* Writes to a huge page have split it in the round before; and the pages for copies must be there, as the host takes
+ * free ones back. */
 static void fresh(int huge) {
     need(!madvise(memory, size, MADV_DONTNEED), "MADV_DONTNEED");
     need(!madvise(memory, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE), "MADV_HUGEPAGE");
     touch();
+    char *spare = mapped(2ul * WRITES * PAGE);
+    memset(spare, 1, 2ul * WRITES * PAGE);
+    munmap(spare, 2ul * WRITES * PAGE);
 }
 
 static struct cost written(double stop) {
@@ -134,9 +144,8 @@ int main(int count, char **words) {
     if (count < 2 || count > 3 || (count == 3 && strcmp(words[2], "huge"))) return 2;
     int huge = count == 3;
     size = strtoull(words[1], NULL, 10) << 20;
-    memory = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    need(memory != MAP_FAILED && size, "mmap");
-    memory = (char *)(((uintptr_t)memory + HUGE - 1) & ~(uintptr_t)(HUGE - 1));
+    if (!size) return 2;
+    memory = (char *)(((uintptr_t)mapped(size + HUGE) + HUGE - 1) & ~(uintptr_t)(HUGE - 1));
     memset(copies, 1, sizeof copies);
     struct cost forks[ROUNDS], protections[ROUNDS];
     for (int round = 0; round < ROUNDS; round++) {
