@@ -186,6 +186,23 @@ static inline size_t tcp_fill(int writer, uint64_t seed, size_t from) {
     return total;
 }
 
+/* The whole story of a connection, through a listener at *address* of IPv6 sockets, whose queues are full. */
+static inline int tcp_story_of_full_queues(struct tcp_address address) {
+    int listener = tcp_listen(address, 1);
+    int client = tcp_socket(AF_INET6);
+    tcp_set(listener, SOL_SOCKET, SO_RCVBUF, 50000);
+    struct tcp_ends ends = tcp_pair_by(listener, client);
+    size_t total = tcp_fill(ends.client, 3, 0);
+
+    specimen_ready();
+    specimen_wait();
+
+    tcp_expect_flow(ends.server, total, 3);
+    tcp_pass(ends.client, ends.server, 1000, 4, 0);
+    tcp_pass(ends.server, ends.client, 1000, 5, 0);
+    return specimen_pass();
+}
+
 static inline void tcp_expect_end(int fd) {
     char byte;
     specimen_equal(read(fd, &byte, 1), 0);
