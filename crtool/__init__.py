@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from crtool.errors import NotFound as NotFound
     from crtool.errors import Obstacle as Obstacle
     from crtool.errors import ObstacleError as ObstacleError
+    from crtool.errors import ParentMissing as ParentMissing
     from crtool.errors import PidTaken as PidTaken
     from crtool.errors import TargetDied as TargetDied
     from crtool.errors import TargetError as TargetError
@@ -75,6 +76,7 @@ __all__ = [
     "NotFound",
     "Obstacle",
     "ObstacleError",
+    "ParentMissing",
     "PidTaken",
     "Progress",
     "RestartResult",

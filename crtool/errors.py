@@ -34,6 +34,7 @@ __all__ = [
     "NotFound",
     "Obstacle",
     "ObstacleError",
+    "ParentMissing",
     "PidTaken",
     "RemoteCallError",
     "TargetDied",
