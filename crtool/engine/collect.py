@@ -25,7 +25,9 @@ from crtool.engine.snapshot import ProcessRecord, Snapshot, ThreadRecord
 from crtool.engine.space import AddressSpace, Fixed, future_locks
 from crtool.errors import ObstacleError
 from crtool.image.layout import DataLayout
+from crtool.kernel import aio as contexts
 from crtool.kernel import process as kernel_process
+from crtool.kernel.aio import Context
 from crtool.kernel.process import Identities
 from crtool.procfs import maps as maps_file
 from crtool.procfs import stat as stat_file
@@ -40,7 +42,7 @@ from crtool.resources import registry
 from crtool.resources.files.collector import Inodes
 from crtool.resources.files.sockets.tcp_connections import Connections
 from crtool.resources.ipc import survey as ipc_survey
-from crtool.resources.memory import bounds, mappings, vdso
+from crtool.resources.memory import aio, bounds, mappings, vdso
 from crtool.resources.registry import ThreadState
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class Collector:
         self.files = OpenFiles(frozen, report, self.inodes, connections)
         self.spaces: list[AddressSpace] = []
         self._statuses: dict[int, Status] = {}  # of threads
+        self._contexts: dict[int, tuple[Context, ...]] = {}  # of asynchronous input and output, by PID
         self._mapped = MappedFiles(lambda: [p.door for p in frozen.processes.values() if p.held is not None])
         self._memory_ids = Identities(kernel_process.KCMP_VM)
         self._handler_ids = Identities(kernel_process.KCMP_SIGHAND)
@@ -92,6 +95,7 @@ class Collector:
     def collect(self) -> None:
         """Asks for all that only the frozen tree can tell; if it is to go on soon, its memory is copied or forked."""
         self._numbers.look()
+        self._await_quiet()
         self._processes = [self._process(process) for process in self.frozen.processes.values()]
         self.files.settle()
         self._ipc = self.ipc.record(self.inodes)
@@ -121,6 +125,15 @@ class Collector:
             statuses = [*(process.status for process in self.frozen.processes.values()), *self._statuses.values()]
             return renumbered(snapshot, numbers_in_base(statuses, depth), depth)
         return snapshot
+
+    def _await_quiet(self) -> None:
+        """Waits for asynchronous input and output, before anything is read: it changes memory, and tells eventfds."""
+        if not contexts.any_there():
+            return
+        for process in self.frozen.processes.values():
+            if process.held is not None and aio.NAME in read(process.door, "maps"):
+                quiet = aio.await_quiet(process.pid, process.door, self.frozen.limit.check)
+                self._contexts[process.pid] = quiet
 
     # -- processes and threads --------------------------------------------------------------------
 
@@ -217,6 +230,9 @@ class Collector:
         if not new:
             return lambda: index
         inode_of = self._inode_of(process.door)
+        rings = [mapping for mapping in maps if aio.is_ring(mapping)]
+        records = aio.dump(process.pid, held.memory, rings, self._contexts.get(process.pid, ()))
+        maps = [mapping for mapping in maps if not aio.is_ring(mapping)] if rings else maps
         found = mappings.obstacles(process.pid, maps, [frozenset()] * len(maps))
         if not self.ipc.wanted:
             found += ipc_survey.attached(process.pid, maps)
@@ -237,7 +253,7 @@ class Collector:
         locks = future_locks(space, held)
 
         def finish() -> int:
-            space.fixed = Fixed(finish_bounds(), exe, vdso.dump(maps, code), locks)
+            space.fixed = Fixed(finish_bounds(), exe, vdso.dump(maps, code), locks, records)
             self.spaces.append(space)
             return index
 

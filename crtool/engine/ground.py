@@ -62,4 +62,5 @@ def _free_space(snapshot: Snapshot) -> Space:
     """Addresses that are free in every address space of the image, for the newborns to live in."""
     extents = [mapping for memory in snapshot.memories for mapping in memory.mappings]
     special = [mapping for memory in snapshot.memories for mapping in memory.vdso.mappings]
-    return Space(largest_hole([*extents, *special], Space.SIZE))
+    rings = [ring for memory in snapshot.memories for ring in memory.rings]
+    return Space(largest_hole([*extents, *special, *rings], Space.SIZE))

@@ -30,7 +30,7 @@ from crtool.resources.files.sockets.tcp_shared import SharedConnections
 from crtool.resources.files.sockets.unix_outside import UnixEnds
 from crtool.resources.files.terminals import Ends
 from crtool.resources.ipc import survey as ipc_survey
-from crtool.resources.memory import mappings
+from crtool.resources.memory import aio, mappings
 from crtool.resources.policy import DEFAULT, Policy
 from crtool.tree.walk import Walk, name_of
 
@@ -212,7 +212,9 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
     if not report.policy.sysvipc and not report.base.own_ipc:
         report.obstacles.extend(ipc_survey.obstacles(pid, door, threads=status.threads))
         report.warnings.extend(ipc_survey.lost(pid, door, threads=status.threads))
-    report.obstacles.extend(mappings.early_obstacles(pid, read(door, "maps")))
+    maps = read(door, "maps")
+    report.obstacles.extend(mappings.early_obstacles(pid, maps))
+    report.obstacles.extend(aio.early_obstacles(pid, maps))
     report.obstacles.extend(mapped.obstacles(pid, door, filter(None, map(living_thread, report.pids))))
     report.obstacles.extend(report.base.obstacles(pid, door, privileged=privileged))
     report.obstacles.extend(seen.namespaces.add(pid, door, status.ns_pid))

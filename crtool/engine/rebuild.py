@@ -26,7 +26,7 @@ from crtool.puppet.code import gadgets_of
 from crtool.puppet.nest import enter_pid_namespace
 from crtool.resources import registry, sigpending
 from crtool.resources.files import fs, locks, table
-from crtool.resources.memory import bounds, mappings, vdso
+from crtool.resources.memory import aio, bounds, mappings, vdso
 from crtool.resources.registry import Born
 from crtool.tree.walk import bearer
 
@@ -90,6 +90,7 @@ class Rebuilder:
         self.puppet.run(batch)
         if foreign and memory.vdso.code:
             self._foreign_vdso(memory, here, kernel_vdso)
+        aio.restore(self.puppet, memory.rings)
         self._finish_space(memory, filled(content))
         if lazy is not None:
             lazy.watch(self.puppet, memory, later)

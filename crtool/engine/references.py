@@ -24,7 +24,7 @@ from crtool.resources.files.inotify import InotifyRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets.unix import UnixRecord
-from crtool.resources.memory import pages
+from crtool.resources.memory import aio, pages
 from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 from crtool.resources.namespaces import tmpfs
 from crtool.resources.namespaces.mounts import MountsRecord
@@ -102,9 +102,13 @@ def _judge_memory(memory: MemoryRecord, snapshot: Snapshot, data_length: int) ->
     _within([mapping.inode for mapping in memory.mappings], inodes, "a file is mapped", lowest=-1)
     _within([memory.exe], inodes, "a program is executed")
     areas = [(area.start, area.end) for area in memory.mappings] + [(area.start, area.end) for area in memory.guards]
+    areas += [(ring.start, ring.end) for ring in memory.rings]
     for start, end in areas:
         if not 0 <= start < end <= _NO_ADDRESS or start % _PAGE or end % _PAGE:
             _refuse(f"a mapping from {start:#x} to {end:#x} is impossible")
+    for ring in memory.rings:
+        if not aio.is_possible(ring):
+            _refuse(f"an AIO ring at {ring.start:#x} is impossible")
     for before, mapping in pairwise(memory.mappings):
         if mapping.start < before.end:
             _refuse(f"two mappings at {mapping.start:#x} are impossible")

@@ -111,6 +111,8 @@ def _mappings(memory: MemoryRecord, inodes: tuple[InodeRecord, ...]) -> Iterator
             nbytes += max(0, min(mapping.end, run.start + run.length) - max(mapping.start, run.start))
         name = _name(inodes[mapping.inode]) if mapping.inode >= 0 else _purpose(mapping, memory.bounds)
         yield MappingSummary(mapping.start, mapping.end, _permissions(mapping), name, nbytes)
+    for ring in memory.rings:
+        yield MappingSummary(ring.start, ring.end, "rw-s", "[aio]", 0)
 
 
 def _purpose(mapping: MappingRecord, bounds: BoundsRecord) -> str:

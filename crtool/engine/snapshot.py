@@ -21,6 +21,7 @@ from crtool.resources.ipc.queues import QueueRecord
 from crtool.resources.ipc.segments import SegmentRecord
 from crtool.resources.ipc.semaphores import SetRecord
 from crtool.resources.ipc.undo import AdjustmentRecord
+from crtool.resources.memory.aio import RingRecord
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
 from crtool.resources.memory.pages import ExtentRecord, SharedRecord
@@ -74,6 +75,7 @@ class MemoryRecord:
     exe: int  # index of the executable among the inodes
     vdso: VdsoRecord
     lock_future: int  # MCL_FUTURE and MCL_ONFAULT if mlockall(2) was called so, else 0
+    rings: tuple[RingRecord, ...] = ()  # of asynchronous input and output, not among the mappings
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from crtool.puppet import postbox
 from crtool.puppet.hold import HeldProcess
 from crtool.puppet.twin import Twin
 from crtool.record import dataclass
-from crtool.resources.memory import direct, mappings, pages
+from crtool.resources.memory import aio, direct, mappings, pages
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.frames import Common
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
@@ -44,9 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AddressSpace", "Fixed", "NotCarried", "future_locks"]
 
-
-# Bytes that pay for sending a descriptor to the twin.
-_WORTH_IT = 4 << 20
+_WORTH_IT = 4 << 20  # bytes that pay for sending a descriptor to the twin
 
 
 class NotCarried(Exception):
@@ -88,6 +86,7 @@ class Fixed:
     exe: int  # index among the inodes
     vdso: VdsoRecord
     lock_future: int  # MCL_* in force
+    rings: tuple[aio.RingRecord, ...]  # of asynchronous input and output
 
 
 class AddressSpace:
@@ -96,8 +95,8 @@ class AddressSpace:
     def __init__(
         self, process: FrozenProcess, maps: Sequence[Mapping], inodes: dict[int, int], exclude: Exclude = "none"
     ) -> None:
-        """*maps*: as long as it stands still, without the scratch mapping; *inodes*: by the start of a mapping;
-        *exclude*: what is not saved.
+        """*maps*: as long as it stands still, without the scratch mapping and AIO rings; *inodes*: by the start of a
+        mapping; *exclude*: what is not saved.
         """
         self.process = process
         self.maps = maps
@@ -287,6 +286,7 @@ class AddressSpace:
             exe=self.fixed.exe,
             vdso=self.fixed.vdso,
             lock_future=self.fixed.lock_future,
+            rings=self.fixed.rings,
         )
 
     def _read(self, address: int, view: memoryview) -> int:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from crtool.abi import clone as clone_abi
 from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
-from crtool.kernel import nftables, pagemap, process, ptrace
+from crtool.kernel import aio, nftables, pagemap, process, ptrace
 from crtool.kernel.clone import why_no_set_tid
 from crtool.kernel.syscall import memory_address, syscall
 from crtool.kernel.wait import WALL, wait_for_stop
@@ -242,6 +242,7 @@ _PROBES: tuple[tuple[str, bool, str, Callable[[], str | None]], ...] = (
     ("rseq", False, "read where rseq is registered", _rseq),
     ("suspend_seccomp", False, "save programs under seccomp", _suspend_seccomp),
     ("guard regions", False, "save guard pages (MADV_GUARD_INSTALL)", _guards),
+    ("AIO contexts", False, "see requests in flight (io_submit), by BPF", aio.why_not),
     ("timer IDs", False, "give POSIX timers their IDs at once", _timer_ids),
     ("mseal", False, "seal mappings", _seal),
     ("nf_tables", False, "hold TCP connections with others still between a kill and the restart", nftables.why_not),

@@ -104,6 +104,20 @@ def test_an_ipc_namespace_that_may_not_be_entered(folder: Path) -> None:
             process.kill()
 
 
+def test_requests_in_flight_that_may_not_be_looked_for(folder: Path) -> None:
+    run = Run(next(specimen for specimen in catalogue() if specimen.name == "aio_ring"), folder, user())
+    try:
+        run.await_ready()
+        done = crtool("checkpoint", run.root, "-o", folder / "x.crt")
+        assert 122 == done.returncode, done.stderr
+        assert "has an AIO context (io_setup), and requests in flight cannot be seen: BPF: " in done.stderr
+        run.pass_judgement()
+    except Skipped as reason:
+        pytest.skip(str(reason))
+    finally:
+        run.end()
+
+
 def test_what_is_refused_by_name(folder: Path) -> None:
     run = Run(next(specimen for specimen in catalogue() if specimen.name == REFUSED), folder, user())
     try:

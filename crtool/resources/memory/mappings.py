@@ -25,6 +25,7 @@ from crtool.procfs.maps import Mapping, parse
 from crtool.puppet.batch import Batch
 from crtool.puppet.space import Extent
 from crtool.record import dataclass
+from crtool.resources.memory.aio import is_ring
 
 __all__ = [
     "GuardRecord",
@@ -67,10 +68,6 @@ _REFUSED = {
 }
 # Rings and buffers that belong to something else of the kernel's: their pages alone are of no use.
 _REFUSED_NAMES = {
-    b"/[aio]": (
-        "is an AIO ring (io_setup)",
-        "end asynchronous input and output first; for MySQL: innodb_use_native_aio=0",
-    ),
     b"anon_inode:[io_uring]": (
         "is an io_uring",
         "let the program do without: innodb_use_native_aio=0 for MariaDB, UV_USE_IO_URING=0 for libuv",
@@ -124,7 +121,7 @@ def is_special(mapping: Mapping) -> bool:
 
 def is_of_file(mapping: Mapping) -> bool:
     """Whether *mapping* is of something that has to be opened or made again: a file, or shared memory."""
-    if is_special(mapping):
+    if is_special(mapping) or is_ring(mapping):
         return False
     return mapping.shared or (mapping.inode != 0 and not mapping.name.startswith(b"/anon_hugepage"))
 

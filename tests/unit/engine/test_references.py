@@ -20,6 +20,7 @@ from crtool.resources.files.table import DescriptorRecord
 from crtool.resources.ipc.segments import SegmentRecord
 from crtool.resources.ipc.semaphores import SetRecord
 from crtool.resources.ipc.undo import AdjustmentRecord
+from crtool.resources.memory.aio import RingRecord
 from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 from crtool.resources.namespaces.cgroup import CgroupNamespaceRecord
 from crtool.resources.namespaces.ipc import IpcNamespaceRecord
@@ -36,6 +37,7 @@ LINK = replace(ROOT, path=b"link", mode=0o120777, target=b"/etc")
 THREAD = SimpleNamespace(tids=(10,), files=0, fs=0)
 LIVING = {"pids": (10,), "zombie": False, "threads": (THREAD,), "memory": 0, "state": object()}
 ZOMBIE = SimpleNamespace(pids=(11,), zombie=True, threads=(), memory=-1)
+RING = RingRecord(8192, 12288, 3, 125, 1, bytes(3 * 32))
 MEMORY = {
     "mappings": (SimpleNamespace(start=0, end=4096, inode=-1),),
     "guards": (),
@@ -43,6 +45,7 @@ MEMORY = {
     "shared": (SharedRecord(4096, 4096, 0),),
     "data": 4096,
     "exe": 0,
+    "rings": (RING,),
 }
 FILE = PathRecord(b"/bin/sh", 1, 2, 0o100755, 0, 10, 0, 0)
 DELETED = DeletedRecord(b"/gone", 0o100600, 0, 0, 0, 0, ContentRecord(5, ((0, 5),), 8192))
@@ -152,6 +155,13 @@ def test_what_is_there_is_found():
         {"memory": {**MEMORY, "mappings": (SimpleNamespace(start=4096, end=4096, inode=-1),)}},
         {"memory": {**MEMORY, "mappings": (SimpleNamespace(start=0, end=(1 << 64) + 1, inode=-1),)}},
         {"memory": {**MEMORY, "guards": (SimpleNamespace(start=-4096, end=4096),)}},
+        {"memory": {**MEMORY, "rings": (replace(RING, end=8192),)}},
+        {"memory": {**MEMORY, "rings": (replace(RING, end=12289),)}},
+        {"memory": {**MEMORY, "rings": (replace(RING, start=8191, end=12287),)}},
+        {"memory": {**MEMORY, "rings": (replace(RING, end=1 << 40),)}},
+        {"memory": {**MEMORY, "rings": (replace(RING, head=127),)}},
+        {"memory": {**MEMORY, "rings": (replace(RING, tail=-1),)}},
+        {"memory": {**MEMORY, "rings": (replace(RING, results=bytes(2 * 32)),)}},
         {"inodes": (replace(FILE, path=b"/a\0b"), DELETED)},
         {"inodes": (replace(FILE, size=-1), DELETED)},
         {"inodes": (replace(FILE, mode=-1), DELETED)},

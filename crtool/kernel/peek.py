@@ -1,0 +1,126 @@
+"""Reading words of the kernel's memory, by a BPF program that can do nothing else.
+
+The program is of the kind that a process runs by itself (BPF_PROG_TYPE_SYSCALL, since 5.14), never attached to
+anything. It asks bpf_probe_read_kernel(), which fails where nothing is mapped and changes nothing. It takes CAP_BPF and
+CAP_PERFMON over the machine, and a kernel that is not locked down for confidentiality.
+
+Where per-CPU data of a CPU is, is told by an entry of a per-CPU map of ours: the program is given its address on that
+CPU, and finds the pointer that is good for all of them in the map itself.
+
+Source: man 7 bpf-helpers, include/uapi/linux/bpf.h, struct bpf_array in include/linux/bpf.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from contextlib import ExitStack
+
+from crtool.kernel.btf import Types
+from crtool.kernel.syscall import memory_address, syscall
+
+__all__ = ["STRUCTURES", "Peek"]
+
+STRUCTURES = ("bpf_array",)
+"""Whose types a Peek has to know."""
+
+_MAP_CREATE, _PROG_LOAD, _PROG_RUN = 0, 5, 10
+_PERCPU_ARRAY, _SYSCALL, _SLEEPABLE = 6, 31, 1 << 4
+_READ_KERNEL, _CURRENT, _PERCPU_ELEMENT = 113, 35, 195  # helpers
+_MASK = (1 << 64) - 1
+_RUN = struct.Struct("<I36xI4xQ")  # union bpf_attr: prog_fd, ctx_size_in, ctx_in
+# What the program is given and gives: address, CPU; error, word, current task, map, element on that CPU.
+_TALK = struct.Struct("<QQqQQQQ")
+
+
+def _instruction(code: int, to: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
+    return struct.pack("<BBhi", code, source << 4 | to, offset, value)
+
+
+def _program(array: int) -> bytes:
+    return b"".join(
+        (
+            _instruction(0xBF, 6, 1),  # r6 = context
+            _instruction(0x79, 3, 6, 0),  # r3 = address
+            _instruction(0xBF, 1, 10),
+            _instruction(0x07, 1, 0, 0, -8),  # r1 = r10 − 8
+            _instruction(0xB7, 2, 0, 0, 8),
+            _instruction(0x85, 0, 0, 0, _READ_KERNEL),
+            _instruction(0x7B, 6, 0, 16),  # error
+            _instruction(0x79, 1, 10, -8),
+            _instruction(0x7B, 6, 1, 24),  # word
+            _instruction(0x85, 0, 0, 0, _CURRENT),
+            _instruction(0x7B, 6, 0, 32),  # task
+            _instruction(0x18, 1, 1, 0, array),  # r1 = map, BPF_PSEUDO_MAP_FD
+            _instruction(0),
+            _instruction(0x7B, 6, 1, 40),  # map
+            _instruction(0x62, 10, 0, -16, 0),  # key 0
+            _instruction(0xBF, 2, 10),
+            _instruction(0x07, 2, 0, 0, -16),
+            _instruction(0x79, 3, 6, 8),  # r3 = CPU
+            _instruction(0x85, 0, 0, 0, _PERCPU_ELEMENT),
+            _instruction(0x7B, 6, 0, 48),  # element
+            _instruction(0xB7, 0, 0, 0, 0),
+            _instruction(0x95),
+        )
+    )
+
+
+def _bpf(command: int, attr: bytes) -> int:
+    buffer = bytearray(attr.ljust(144, b"\0"))
+    return syscall("bpf", command, memory_address(memoryview(buffer)), len(buffer))
+
+
+class Peek:
+    """As a context manager. OSError if this kernel, or the caller's rights, do not give it."""
+
+    def __init__(self, types: Types) -> None:
+        self._stack = ExitStack()
+        try:
+            array = _bpf(_MAP_CREATE, struct.pack("<5I", _PERCPU_ARRAY, 4, 8, 1, 0))
+            self._stack.callback(os.close, array)
+            self._fd = self._load(_program(array))
+            self._stack.callback(os.close, self._fd)
+            self.current = self._run(0, 0)[2]  # struct task_struct of the calling thread
+            self._pointers = types.offset("bpf_array", "pptrs")
+        except BaseException:
+            self._stack.close()
+            raise
+        self._offsets: dict[int, int] = {}  # by CPU
+
+    def _load(self, program: bytes) -> int:
+        code, license_ = ctypes.create_string_buffer(program), ctypes.create_string_buffer(b"GPL")
+        count = len(program) // 8
+        addresses = ctypes.addressof(code), ctypes.addressof(license_)
+        return _bpf(_PROG_LOAD, struct.pack("<IIQQIIQII", _SYSCALL, count, *addresses, 0, 0, 0, 0, _SLEEPABLE))
+
+    def _run(self, address: int, cpu: int) -> tuple[int, int, int, int, int]:
+        talk = ctypes.create_string_buffer(_TALK.pack(address, cpu, 0, 0, 0, 0, 0), _TALK.size)
+        _bpf(_PROG_RUN, _RUN.pack(self._fd, _TALK.size, ctypes.addressof(talk)))
+        error, word, task, array, element = _TALK.unpack(talk.raw)[2:]
+        return error, word, task, array, element
+
+    def word(self, address: int) -> int:
+        """The 64 bits at *address*; OSError if nothing is there."""
+        error, word, *_ = self._run(address & _MASK, 0)
+        if error:
+            raise OSError(-error, f"kernel memory at {address:#x}")
+        return word
+
+    def half(self, address: int) -> int:
+        """The 32 bits at *address*."""
+        return self.word(address) & 0xFFFF_FFFF
+
+    def on_cpu(self, pointer: int, cpu: int) -> int:
+        """Where that is, for *cpu*, to which a per-CPU *pointer* leads."""
+        if cpu not in self._offsets:
+            _, _, _, array, element = self._run(0, cpu)
+            self._offsets[cpu] = element - self.word(array + self._pointers)
+        return pointer + self._offsets[cpu] & _MASK
+
+    def __enter__(self) -> Peek:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
