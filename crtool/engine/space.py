@@ -326,9 +326,9 @@ class AddressSpace:
     def _door_to(self, twin: Twin, sink: Sink) -> int:
         """The number of the image's descriptor in the twin, −1 if that cannot, or must not, write to it.
 
-        A control group with a limit on its memory would have to pay for the page cache.
+        A control group with a limit on its memory would have to pay for the page cache. Its owner may have ended.
         """
-        if sink.direct < 0 or is_limited(self.pid):
+        if sink.direct < 0 or is_limited(twin.tid):
             return -1
         try:
             return postbox.send(twin.puppet, sink.direct) if direct.may_write(twin.puppet, sink.length) else -1
