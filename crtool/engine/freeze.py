@@ -15,6 +15,7 @@ from crtool.engine.standing import (
     how_to_trace,
     is_another,
     is_dead,
+    is_worker,
     nothing_lives,
     parent_of,
     state_of,
@@ -217,7 +218,7 @@ class Frozen:
             self._reaper.attend(lambda: [*mine, *self._dying])
         found = False
         for tid in tids:
-            if tid in known:
+            if tid in known or (tid != pid and is_worker(pid, tid)):
                 continue
             mine.append(tid)  # before it is: whatever happens now, it will be let go
             try:

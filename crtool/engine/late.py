@@ -2,7 +2,8 @@
 
 Some can only be made now, since they refer to processes of the tree or are made by them. They are made here, each once,
 and handed to every process that had them; so what was shared is shared again. Until then the file tables
-hold another file in their places. At last the epoll instances get their entries.
+hold another file in their places. Rings of io_uring to which one thread alone may submit are completed by it. At last
+the epoll instances get their entries.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from crtool.engine.prepare import Prepared
 from crtool.engine.rebuild import Rebuilder
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
-from crtool.resources.files import anonymous, epoll
+from crtool.resources.files import anonymous, epoll, uring
 from crtool.resources.files.anonymous import Born
 from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.table import DescriptorRecord
+from crtool.resources.files.uring import UringRecord
 
 __all__ = ["complete_files"]
 
@@ -50,6 +52,10 @@ def complete_files(living: Sequence[Rebuilder], puppets: Mapping[int, Newborn], 
         wanted = sorted(needs[table] & local.keys())
         handed[table] = _hand_over(puppet, prepared, wanted, [local[index] for index in wanted])
         _put_in_place(puppet, files.tables[table].descriptors, handed[table])
+    threads = {tid: puppet for process in living for tid, puppet in process.threads.items()}
+    for index, record in enumerate(files.descriptions):
+        if isinstance(record, UringRecord) and record.issuer:
+            uring.complete(record, prepared.description(index), threads[record.issuer])
     for record, index in instances:
         descriptors = files.tables[record.table].descriptors
         fd = prepared.description(index)  # not its own number: by that one it may watch another file

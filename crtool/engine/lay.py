@@ -19,7 +19,8 @@ from crtool.engine.prepare import Prepared
 from crtool.engine.snapshot import MemoryRecord
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space
-from crtool.resources.memory import mappings
+from crtool.resources.files.inodes import RingMemoryRecord
+from crtool.resources.memory import fenced, mappings
 from crtool.resources.memory.lazy import may_be_lazy
 
 __all__ = ["filled", "lay"]
@@ -49,8 +50,14 @@ def lay(
         keep = kept(memory, heritage.memory, both)
         _clear(batch, puppet, keep)
     into = filled(content)
+    rings = [mapping for mapping in memory.mappings if mapping.inode >= 0 and _is_of_ring(mapping, prepared)]
+    if rings:  # when there is little else, since everything else will be fenced off
+        puppet.run(batch)
+        batch = Batch()
+        for ring in rings:
+            fenced.place(puppet, ring, prepared.mapped(ring))
     for mapping in memory.mappings:
-        if mapping.inode in prepared.ipc:
+        if mapping.inode in prepared.ipc or mapping in rings:
             continue
         fd = -1 if mapping.inode < 0 else prepared.mapped(mapping)
         for start, end in cut_out((mapping.start, mapping.end), keep):
@@ -69,6 +76,10 @@ def lay(
     places = list(_lazy_places(memory, keep)) if lazily else []
     fill_memory(puppet, prepared, memory, without(fresh, places), late, huge_pages=huge_pages)
     return [run for start, end in places for run in cut(fresh, start, end)]
+
+
+def _is_of_ring(mapping: mappings.MappingRecord, prepared: Prepared) -> bool:
+    return isinstance(prepared.snapshot.files.inodes[mapping.inode], RingMemoryRecord)
 
 
 def _lazy_places(memory: MemoryRecord, keep: Sequence[Stretch]) -> Iterator[Stretch]:

@@ -15,16 +15,17 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 
 from crtool.abi.fcntl import MFD_CLOEXEC
-from crtool.errors import Obstacle, TargetError
+from crtool.errors import Obstacle, ObstacleError, TargetError
 from crtool.kernel import memfd
 from crtool.procfs import maps as maps_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
+from crtool.resources.files.uring import LINK as RING
 from crtool.resources.memory.mappings import is_of_file
 
 __all__ = ["MappedFiles", "obstacles"]
@@ -87,12 +88,20 @@ def _by_descriptor(mapping: Mapping, doors: Iterable[int]) -> str:
     return ""
 
 
-def obstacles(pid: int, door: int, doors: Iterable[int]) -> Iterator[Obstacle]:
+def obstacles(pid: int, door: int, doors: Sequence[int]) -> Iterator[Obstacle]:
     """The mappings of process *pid*, with the living thread *door*, whose files crtool could not reach."""
-    if may_follow():
+    maps = read(door, "maps")
+    rings = RING in maps
+    if may_follow() and not rings:
         return
     seen = set()
-    for mapping in maps_file.parse(read(door, "maps")):
+    for mapping in maps_file.parse(maps):
+        if rings and mapping.name == RING and _identity(mapping) not in seen:
+            seen.add(_identity(mapping))
+            if not _by_descriptor(mapping, doors):
+                yield Obstacle(pid, f"mapping {mapping.start:x}-{mapping.end:x}", *_CLOSED)
+        if may_follow():
+            continue
         if not is_of_file(mapping) or _is_anonymous(mapping) or _identity(mapping) in seen:
             continue
         seen.add(_identity(mapping))
@@ -107,6 +116,10 @@ def _out_of_reach(mapping: Mapping) -> str:
     return f"{mapping.name.decode(errors='replace')} has no name any more and is not open: only privilege reaches it"
 
 
+_CLOSED = (
+    "is an io_uring of which no process of the tree has a descriptor",
+    "let the program do without: UV_USE_IO_URING=0 for libuv",
+)
 _REMEDY = "run crtool as root, or with CAP_CHECKPOINT_RESTORE"
 
 
@@ -133,6 +146,10 @@ class MappedFiles:
             os.close(fd)
 
     def _open(self, door: int, mapping: Mapping) -> tuple[int, bytes]:
+        if mapping.name == RING:  # which nobody can open, not even by map_files
+            if path := _by_descriptor(mapping, self._doors()):
+                return _follow(path)
+            raise ObstacleError([Obstacle(door, f"mapping {mapping.start:x}-{mapping.end:x}", *_CLOSED)])
         if may_follow():
             return _follow(_link(door, mapping))
         if _is_anonymous(mapping):

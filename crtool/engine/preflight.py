@@ -29,6 +29,7 @@ from crtool.resources.files.pipes_outside import PipeEnds
 from crtool.resources.files.sockets.tcp_shared import SharedConnections
 from crtool.resources.files.sockets.unix_outside import UnixEnds
 from crtool.resources.files.terminals import Ends
+from crtool.resources.files.uring_outside import UringHolders
 from crtool.resources.ipc import survey as ipc_survey
 from crtool.resources.memory import aio, mappings
 from crtool.resources.policy import DEFAULT, Policy
@@ -68,6 +69,7 @@ class _Seen:
     terminals: Ends
     watched: EpollTargets
     sockets: UnixEnds
+    rings: UringHolders
     connections: SharedConnections
     namespaces: NamespaceSurvey
     users: set[int] = field(default_factory=set)
@@ -108,7 +110,10 @@ def _look(pid: int, policy: Policy) -> Report:
     base = base_of(door, _status(pid))
     report = Report(Walk()(pid), base, warnings=list(base.warnings), policy=policy)
     with Ends() as terminals:
-        seen = _Seen(PipeEnds(), terminals, EpollTargets(), UnixEnds(), SharedConnections(), NamespaceSurvey(base))
+        connections, namespaces = SharedConnections(), NamespaceSurvey(base)
+        seen = _Seen(
+            PipeEnds(), terminals, EpollTargets(), UnixEnds(), UringHolders(), connections, namespaces
+        )
         if base.own_ipc:
             report.obstacles += ipc_survey.closed(pid, door)
         for number in report.pids:
@@ -123,6 +128,7 @@ def _look(pid: int, policy: Policy) -> Report:
         report.obstacles += terminals.obstacles()
         report.obstacles += seen.watched.obstacles()
         report.obstacles += seen.sockets.obstacles(report.pids, name_of, policy.unix, report.inherited)
+        report.obstacles += seen.rings.obstacles(report.pids, name_of)
         if policy.tcp == "keep":
             report.obstacles += seen.connections.obstacles(report.pids, name_of)
         if policy.sysvipc and not base.own_ipc and not mapped.may_follow():
@@ -215,7 +221,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
     maps = read(door, "maps")
     report.obstacles.extend(mappings.early_obstacles(pid, maps))
     report.obstacles.extend(aio.early_obstacles(pid, maps))
-    report.obstacles.extend(mapped.obstacles(pid, door, filter(None, map(living_thread, report.pids))))
+    report.obstacles.extend(mapped.obstacles(pid, door, list(filter(None, map(living_thread, report.pids)))))
     report.obstacles.extend(report.base.obstacles(pid, door, privileged=privileged))
     report.obstacles.extend(seen.namespaces.add(pid, door, status.ns_pid))
     _survey_files(report, pid, door, seen)
@@ -241,6 +247,7 @@ def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
                     seen.terminals.add(file)
                     seen.watched.add(file, door)
                     seen.sockets.add(file)
+                    seen.rings.add(file)
                     seen.connections.add(file)
                     if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:
                         cause = f"{file.shown} is of a process outside the tree, {name_of(other)}"

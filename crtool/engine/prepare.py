@@ -25,8 +25,8 @@ from crtool.image.reader import ImageReader
 from crtool.image.verified import VerifiedReader
 from crtool.kernel.process import raise_file_limit
 from crtool.puppet.puppet import Puppet
-from crtool.resources.files import anonymous, inodes, kinds, pipes
-from crtool.resources.files.inodes import ContentRecord, MountedRecord, PathRecord
+from crtool.resources.files import anonymous, inodes, kinds, pipes, uring
+from crtool.resources.files.inodes import ContentRecord, MountedRecord, PathRecord, RingMemoryRecord
 from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets import tcp_remade
@@ -119,8 +119,8 @@ class Prepared:
         self._raise_limit()
         files = self.snapshot.files
         for index, record in enumerate(files.inodes):
-            if isinstance(record, MountedRecord):
-                continue  # it can be opened when its mount namespace is there
+            if isinstance(record, MountedRecord | RingMemoryRecord):
+                continue  # opened when its mount namespace is there, or made with the ring
             if isinstance(record, PathRecord):
                 made = self.files.judge(index, record, self._fill, self._has)
             else:
@@ -161,6 +161,7 @@ class Prepared:
                 if index not in self.late:
                     self._descriptions.append(self._keep(kinds.restore(description, shared)))
                     self._require_same(description, self._descriptions[-1])
+                    self._opened.update(uring.opened(description, self._descriptions[-1]))
                 else:
                     assert self._postbox is not None
                     self._descriptions.append(self._postbox[1])

@@ -17,13 +17,15 @@ from crtool.image import codec
 from crtool.image.header import PAGE_SIZES
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import ANOTHER_COPY
+from crtool.resources.files import uring
 from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.fanotify import FanotifyRecord
-from crtool.resources.files.inodes import ContentRecord, InodeRecord, MountedRecord, PathRecord
+from crtool.resources.files.inodes import ContentRecord, InodeRecord, MountedRecord, PathRecord, RingMemoryRecord
 from crtool.resources.files.inotify import InotifyRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets.unix import UnixRecord
+from crtool.resources.files.uring import UringRecord
 from crtool.resources.memory import aio, pages
 from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 from crtool.resources.namespaces import tmpfs
@@ -56,6 +58,7 @@ def judge_references(snapshot: Snapshot, data_length: int) -> None:
         _judge_memory(memory, snapshot, data_length)
     _judge_files(snapshot, data_length)
     _judge_descriptions(snapshot)
+    _judge_rings(snapshot)
     living = {record.pids[0] for record in snapshot.processes if not record.zombie}
     _judge_namespaces(snapshot, living)
     _judge_ipc(snapshot, living)
@@ -175,6 +178,8 @@ def _judge_descriptions(snapshot: Snapshot) -> None:
         match record:
             case RegularRecord():
                 _within([record.inode], files.inodes, "a file is open")
+            case UringRecord():
+                _within([record.inode], files.inodes, "a ring has memory")
             case PipeEndRecord():
                 _within([record.pipe], files.pipes, "a pipe is open")
             case InotifyRecord():
@@ -187,6 +192,31 @@ def _judge_descriptions(snapshot: Snapshot) -> None:
             case UnixRecord():
                 flying = [index for message in record.messages for index in message.descriptions]
                 _within(flying, files.descriptions, "a message carries a file")
+
+
+def _judge_rings(snapshot: Snapshot) -> None:
+    """Each has memory of its own, which is mapped, and used in no other way; who alone may submit is there."""
+    files = snapshot.files
+    memories = [index for index, inode in enumerate(files.inodes) if isinstance(inode, RingMemoryRecord)]
+    contents = [inode.content for inode in files.inodes if isinstance(inode, RingMemoryRecord)]
+    if any(content.size or content.extents for content in contents):
+        _refuse("the memory of an io_uring has content of its own")
+    rings = [record for record in files.descriptions if isinstance(record, UringRecord)]
+    if sorted(ring.inode for ring in rings) != memories:
+        _refuse("the rings of io_uring and their memory do not go together")
+    if not memories:
+        return
+    threads = {thread.tids[0] for process in snapshot.processes for thread in process.threads}
+    if any(not uring.is_sound(ring) or (ring.issuer and ring.issuer not in threads) for ring in rings):
+        _refuse("the image tells of an io_uring that none can be")
+    used = {memory.exe for memory in snapshot.memories} | {pipe.inode for pipe in files.pipes}
+    used |= {inode for view in files.views for inode in (view.root, view.cwd)}
+    used |= {record.inode for record in files.descriptions if isinstance(record, RegularRecord)}
+    used |= {mark.inode for record in files.descriptions if isinstance(record, FanotifyRecord) for mark in record.marks}
+    used |= {each.inode for group in files.descriptions if isinstance(group, InotifyRecord) for each in group.watches}
+    used |= set() if snapshot.ipc is None else {segment.inode for segment in snapshot.ipc.segments}
+    if used & set(memories):
+        _refuse("the memory of an io_uring is used as a file")
 
 
 def _judge_namespaces(snapshot: Snapshot, living: set[int]) -> None:

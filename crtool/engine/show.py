@@ -21,7 +21,14 @@ from crtool.engine.results import (
 from crtool.engine.snapshot import MemoryRecord, ProcessRecord, Snapshot
 from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
-from crtool.resources.files.inodes import DeletedRecord, InodeRecord, MemfdRecord, MountedRecord, PathRecord
+from crtool.resources.files.inodes import (
+    DeletedRecord,
+    InodeRecord,
+    MemfdRecord,
+    MountedRecord,
+    PathRecord,
+    RingMemoryRecord,
+)
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets.tcp import TcpRecord
@@ -136,7 +143,7 @@ def _name(record: InodeRecord) -> str:
         return record.path.decode(errors="replace") + " (deleted)"
     if isinstance(record, MemfdRecord):
         return f"memfd:{record.name.decode(errors='replace')}"
-    return "shared memory"
+    return "io_uring" if isinstance(record, RingMemoryRecord) else "shared memory"
 
 
 def _descriptors(record: ProcessRecord, snapshot: Snapshot) -> Iterator[DescriptorSummary]:

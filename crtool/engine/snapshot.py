@@ -10,7 +10,14 @@ from typing import TypeAlias
 from crtool.procfs import timens
 from crtool.record import dataclass
 from crtool.resources.files.fs import FsRecord
-from crtool.resources.files.inodes import DeletedRecord, MemfdRecord, MountedRecord, PathRecord, SharedMemoryRecord
+from crtool.resources.files.inodes import (
+    DeletedRecord,
+    MemfdRecord,
+    MountedRecord,
+    PathRecord,
+    RingMemoryRecord,
+    SharedMemoryRecord,
+)
 from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.owners import OwnerRecord
 from crtool.resources.files.pipes import PipeRecord
@@ -131,7 +138,9 @@ class AbsentRecord:
 class FilesRecord:
     """Everything that open files and mappings refer to, and the tables that refer to it."""
 
-    inodes: tuple[PathRecord | MountedRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord, ...]
+    inodes: tuple[
+        PathRecord | MountedRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord | RingMemoryRecord, ...
+    ]
     pipes: tuple[PipeRecord, ...]
     ptys: tuple[PtyRecord, ...]
     terminal: CallersRecord | None  # the one outside the tree, in whose place comes the caller's

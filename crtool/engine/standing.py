@@ -18,6 +18,7 @@ __all__ = [
     "how_to_trace",
     "is_another",
     "is_dead",
+    "is_worker",
     "nothing_lives",
     "parent_of",
     "state_of",
@@ -26,6 +27,7 @@ __all__ = [
     "why_not_stopped",
 ]
 
+_WORKER = b"iou-wrk-"  # how the kernel calls workers of io_uring
 _LINKS_OF_ONE = 3  # of /proc/PID/task
 
 
@@ -62,6 +64,17 @@ def is_another(pid: int) -> bool:
     except ChildProcessError:
         return True  # that one is not ours yet
     return news is not None or state_of(pid, pid) != "t"
+
+
+def is_worker(pid: int, tid: int) -> bool:
+    """Whether it is a worker of io_uring's: a thread of the kernel's own, which comes and goes with the requests.
+
+    To stop one would end its request with EINTR. Its name is asked for first: that costs less.
+    """
+    try:
+        return read(pid, "comm", tid).startswith(_WORKER) and stat_file.parse(read(pid, "stat", tid)).is_io_worker
+    except TargetDied:
+        return False
 
 
 def is_dead(pid: int, tid: int) -> bool:

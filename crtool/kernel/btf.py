@@ -1,20 +1,24 @@
 """Where the members of the kernel's own structures are, from the type information that it carries (BTF).
 
-Source: Documentation/bpf/btf.rst, include/uapi/linux/btf.h. Only structures and what leads to them is understood.
+Source: Documentation/bpf/btf.rst, include/uapi/linux/btf.h. Only structures, what leads to them, and functions are
+understood.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-__all__ = ["Types", "read"]
+from crtool.record import dataclass
+
+__all__ = ["Member", "Types", "read"]
 
 _PATH = "/sys/kernel/btf/vmlinux"
 _HEADER = struct.Struct("<HBBIIIII")  # magic, version, flags, hdr_len, type_off, type_len, str_off, str_len
 _WORDS = struct.Struct("<II")  # name_off, info of a struct btf_type; a third word follows
 _ENTRY = struct.Struct("<III")  # also a struct btf_member: name_off, type, offset in bits
-_STRUCT, _UNION = 4, 5
+_STRUCT, _UNION, _FUNC = 4, 5, 12
+_SAME = (8, 9, 10, 11, 18)  # typedef, volatile, const, restrict, type tag: what they name is meant
 # What follows struct btf_type, by kind: bytes once (int, array, var, decl_tag), and bytes for each of vlen (struct,
 # union, enum, func_proto, datasec, enum64). What has nothing behind it is left out.
 _ONCE = {1: 4, 3: 12, 14: 4, 17: 4}
@@ -22,8 +26,17 @@ _EACH = {4: 12, 5: 12, 6: 8, 13: 8, 15: 12, 19: 12}
 _KINDS = 20
 
 
+@dataclass(frozen=True)
+class Member:
+    """Where a member lies."""
+
+    offset: int  # bytes from the start of the structure
+    bit: int  # of that byte, from the lowest
+    bits: int  # of a bit field, 0 for any other member
+
+
 class Types:
-    """The structures of this kernel with the names *wanted*."""
+    """The structures and functions of this kernel with the names *wanted*."""
 
     def __init__(self, data: bytes, wanted: Collection[str]) -> None:
         _, _, _, length, types, types_length, strings, strings_length = _HEADER.unpack_from(data)
@@ -31,6 +44,7 @@ class Types:
         self._strings = data[length + strings : length + strings + strings_length]
         self._places = [0]  # by type ID; 0 is void
         self._found: dict[str, int] = {}
+        self._functions: dict[str, int] = {}
         names = {self._strings.find(f"\0{name}\0".encode()) + 1: name for name in wanted}
         once = [_ENTRY.size + _ONCE.get(kind, 0) for kind in range(32)]
         each = [_EACH.get(kind, 0) for kind in range(32)]
@@ -42,6 +56,8 @@ class Types:
             kind = info >> 24 & 31
             if kind == _STRUCT and name in names:
                 self._found[names[name]] = place
+            elif kind == _FUNC and name in names:
+                self._functions[names[name]] = len(self._places) - 1
             elif kind >= _KINDS:
                 raise KeyError(f"BTF of kind {kind}")
             place += once[kind] + each[kind] * (info & 0xFFFF)
@@ -57,6 +73,58 @@ class Types:
         if found is None:
             raise KeyError(f"{name}.{member}")
         return found
+
+    def function(self, name: str) -> int:
+        """The type ID of a function; KeyError if this kernel has none of that name."""
+        return self._functions[name]
+
+    def members(self, name: str) -> set[str]:
+        """What structure *name* has, also in structures without a name within it; KeyError if there is none."""
+        return {found.decode() for found in self._names(self._found[name])}
+
+    def member(self, name: str, path: str) -> Member:
+        """Where *path* (``member.member``) lies in structure *name*; KeyError if it has none."""
+        place, at, bits = self._found[name], 0, 0
+        for part in path.split("."):
+            found = self._find(place, part.encode())
+            if found is None:
+                raise KeyError(f"{name}.{path}")
+            place, offset, bits = self._meant(found[0]), found[1], found[2]
+            at += offset
+        return Member(at // 8, at % 8, bits)
+
+    def _parts(self, place: int) -> Iterator[tuple[bytes, int, int, int]]:
+        """Name, type ID, offset in bits and size of a bit field, of each member of the structure or union there."""
+        _, info, _ = _ENTRY.unpack_from(self._data, place)
+        if info >> 24 & 31 not in (_STRUCT, _UNION):
+            return
+        for number in range(info & 0xFFFF):
+            name, kind, bits = _ENTRY.unpack_from(self._data, place + (number + 1) * _ENTRY.size)
+            size = bits >> 24 if info >> 31 else 0
+            found = self._strings[name : self._strings.index(b"\0", name)]
+            yield found, kind, bits & 0xFFFFFF if info >> 31 else bits, size
+
+    def _find(self, place: int, wanted: bytes) -> tuple[int, int, int] | None:
+        for name, kind, offset, size in self._parts(place):
+            if name == wanted:
+                return kind, offset, size
+            if not name and (inner := self._find(self._meant(kind), wanted)) is not None:
+                return inner[0], offset + inner[1], inner[2]
+        return None
+
+    def _names(self, place: int) -> Iterator[bytes]:
+        for name, kind, _, _ in self._parts(place):
+            if name:
+                yield name
+            else:
+                yield from self._names(self._meant(kind))
+
+    def _meant(self, kind: int) -> int:
+        """Where type *kind* is, perhaps by qualifiers."""
+        place = self._places[kind]
+        while _WORDS.unpack_from(self._data, place)[1] >> 24 & 31 in _SAME:
+            place = self._places[_ENTRY.unpack_from(self._data, place)[2]]
+        return place
 
     def _member(self, place: int, wanted: bytes) -> int | None:
         _, info, _ = _ENTRY.unpack_from(self._data, place)

@@ -14,10 +14,11 @@ import os
 from crtool.procfs.error import ProcfsError
 from crtool.record import dataclass
 
-__all__ = ["PF_EXITING", "PF_FORKNOEXEC", "PF_KTHREAD", "Stat", "Statm", "parse", "parse_statm"]
+__all__ = ["PF_EXITING", "PF_FORKNOEXEC", "PF_IO_WORKER", "PF_KTHREAD", "Stat", "Statm", "parse", "parse_statm"]
 
 # Bits of Stat.flags, from the kernel's include/linux/sched.h.
 PF_EXITING = 0x00000004  # on its way to an end
+PF_IO_WORKER = 0x00000010  # works for a ring of io_uring, within the process that has it
 PF_FORKNOEXEC = 0x00000040  # forked, but has not called execve since
 PF_KTHREAD = 0x00200000  # a kernel thread
 
@@ -70,6 +71,11 @@ class Stat:
     def is_kernel_thread(self) -> bool:
         """Whether it has no program at all."""
         return bool(self.flags & PF_KTHREAD)
+
+    @property
+    def is_io_worker(self) -> bool:
+        """Whether it is a thread that the kernel has made for requests of io_uring."""
+        return bool(self.flags & PF_IO_WORKER)
 
     @property
     def is_zombie(self) -> bool:

@@ -26,6 +26,7 @@ from crtool.resources.files import (
     timerfd,
     tty_device,
     tun,
+    uring,
 )
 from crtool.resources.files.bpf_map import BpfMapRecord
 from crtool.resources.files.epoll import EpollRecord
@@ -40,6 +41,7 @@ from crtool.resources.files.signalfd import SignalfdRecord
 from crtool.resources.files.timerfd import TimerfdRecord
 from crtool.resources.files.tty_device import TtyDeviceRecord
 from crtool.resources.files.tun import TunRecord
+from crtool.resources.files.uring import UringRecord
 
 __all__ = [
     "AnonymousRecord",
@@ -67,6 +69,7 @@ AnonymousRecord = (
     | BpfMapRecord
     | TunRecord
     | TtyDeviceRecord
+    | UringRecord
 )
 
 
@@ -174,6 +177,13 @@ _KINDS = (
         tun.restore,
         obstacle=tun.obstacle,
     ),
+    Kind(
+        uring.recognise,
+        UringRecord,
+        lambda file, around: uring.dump(file, around.inode(file)),
+        uring.restore,
+        obstacle=uring.obstacle,
+    ),
 )
 _ENDS = (b"socket:[", b"pipe:[")  # of which a program may have many: not to be asked about one kind after the other
 _WITH_PATH = tuple(kind for kind in _KINDS if kind.record in (ProcfsRecord, MqueueRecord, TunRecord, TtyDeviceRecord))
@@ -222,4 +232,6 @@ def renumbered(record: Any, other: Callable[[int], int]) -> Any:
         record = replace(record, pid=other(record.pid) or record.pid)
     if isinstance(record, ProcfsRecord):
         record = replace(record, tid=other(record.tid) or record.tid)
+    if isinstance(record, UringRecord) and record.issuer:
+        record = replace(record, issuer=other(record.issuer))
     return record

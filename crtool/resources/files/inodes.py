@@ -37,6 +37,7 @@ __all__ = [
     "MemfdRecord",
     "MountedRecord",
     "PathRecord",
+    "RingMemoryRecord",
     "SharedMemoryRecord",
     "Version",
     "changes",
@@ -51,6 +52,7 @@ __all__ = [
 _DELETED = b" (deleted)"
 _ANONYMOUS = b"/dev/zero"
 _MEMFD = b"/memfd:"
+_RING = b"anon_inode:[io_uring]"
 _SEGMENT = re.compile(rb"/SYSV[0-9a-f]{8} \(deleted\)")  # System V shared memory
 _UNREAL = (b"/proc/", b"/sys/")  # what is read there is made while it is read
 _UNNAMED = re.compile(rb"#\d+")  # what /proc calls a file that was opened with O_TMPFILE
@@ -131,10 +133,17 @@ class MemfdRecord:
     content: ContentRecord
 
 
+@dataclass(frozen=True)
+class RingMemoryRecord:
+    """What a ring of io_uring shares with its program. Its content is in the record of the ring, which is open."""
+
+    content: ContentRecord  # always empty
+
+
 Version = tuple[int, int, int, int, int]
 """A file with a certain content, without a look at that: device, inode, size, mtime and ctime in ns."""
 
-InodeRecord = PathRecord | MountedRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord
+InodeRecord = PathRecord | MountedRecord | DeletedRecord | SharedMemoryRecord | MemfdRecord | RingMemoryRecord
 
 Reserve = Callable[[int], int]  # bytes → offset in the data area
 
@@ -149,6 +158,8 @@ def describe(
     living thread in it, and its first member.
     """
     info = os.fstat(fd)
+    if link == _RING:
+        return RingMemoryRecord(ContentRecord(0, (), 0)), None
     if link.startswith(_MEMFD):
         return _memfd_record(fd, link, info, reserve), None
     if (link in (_ANONYMOUS, _ANONYMOUS + _DELETED) or is_segment(link)) and stat.S_ISREG(info.st_mode):

@@ -42,6 +42,8 @@ __all__ = [
 
 _SPECIAL = (b"[vdso]", b"[vvar]", b"[vvar_vclock]", b"[vsyscall]")
 _NO_FILE = -1
+_RING = b"anon_inode:[io_uring]"
+_RING_OFFSETS = (0, 0x8000000, 0x10000000)  # IORING_OFF_SQ_RING, _CQ_RING, _SQES
 
 # VmFlags that are advice, and the madvise(2) that gives it.
 _ADVICE = {
@@ -68,10 +70,7 @@ _REFUSED = {
 }
 # Rings and buffers that belong to something else of the kernel's: their pages alone are of no use.
 _REFUSED_NAMES = {
-    b"anon_inode:[io_uring]": (
-        "is an io_uring",
-        "let the program do without: innodb_use_native_aio=0 for MariaDB, UV_USE_IO_URING=0 for libuv",
-    ),
+    _RING: ("is a part of an io_uring, or a private mapping of one", "map it as a whole"),
     b"anon_inode:[perf_event]": ("is a performance counter (perf_event_open)", "end the measurement first"),
     b"anon_inode:bpf-map": ("is a BPF map", "unmap it first"),
     b"/secretmem": ("is secret memory, which nobody may read", "unmap it first"),
@@ -133,7 +132,7 @@ def obstacles(pid: int, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]
         if is_special(mapping):
             continue
         for flag, (cause, remedy) in _REFUSED.items():
-            if flag in vmflags:
+            if flag in vmflags and not (flag == "mm" and mapping.name == _RING):
                 where = f"mapping {mapping.start:x}-{mapping.end:x} {mapping.name.decode(errors='replace')}".rstrip()
                 found.append(Obstacle(pid, where, cause, remedy))
                 break
@@ -143,6 +142,8 @@ def obstacles(pid: int, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]
 
 def _named_obstacles(pid: int, mapping: Mapping) -> Iterator[Obstacle]:
     if not mapping.name.startswith(_MAYBE_REFUSED):
+        return
+    if mapping.name == _RING and mapping.shared and mapping.offset in _RING_OFFSETS:
         return
     for name, (cause, remedy) in _REFUSED_NAMES.items():
         if mapping.name.startswith(name) and (mapping.deleted or not name.startswith(b"/")):

@@ -1,5 +1,6 @@
 """Records that tell of what is not in the image."""
 
+import struct
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,11 +13,12 @@ from crtool.kernel.sysvipc import Permissions
 from crtool.resources.files.epoll import EntryRecord as EpollEntryRecord
 from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.fanotify import FanotifyRecord, MarkRecord
-from crtool.resources.files.inodes import ContentRecord, DeletedRecord, MountedRecord, PathRecord
+from crtool.resources.files.inodes import ContentRecord, DeletedRecord, MountedRecord, PathRecord, RingMemoryRecord
 from crtool.resources.files.inotify import InotifyRecord, WatchRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.table import DescriptorRecord
+from crtool.resources.files.uring import UringRecord
 from crtool.resources.ipc.segments import SegmentRecord
 from crtool.resources.ipc.semaphores import SetRecord
 from crtool.resources.ipc.undo import AdjustmentRecord
@@ -51,6 +53,13 @@ FILE = PathRecord(b"/bin/sh", 1, 2, 0o100755, 0, 10, 0, 0)
 DELETED = DeletedRecord(b"/gone", 0o100600, 0, 0, 0, 0, ContentRecord(5, ((0, 5),), 8192))
 REGULAR = RegularRecord(1, 0, 0, 0)
 DATA = 3 * 4096
+RING_MEMORY = RingMemoryRecord(ContentRecord(0, (), 0))
+URING = UringRecord(
+    inode=2, flags=2, setup=0, submissions=8, completions=16, head=3, tail=3, skipping=False, issuer=0, features=1,
+    submission=struct.pack("<8I", 0, 4, 16, 24, 36, 32, 320, 0),
+    completion=struct.pack("<8I", 8, 12, 20, 28, 44, 64, 40, 0), rings=bytes(4096), entries=bytes(4096),
+)  # fmt: skip
+WITH_RING = (FILE, DELETED, RING_MEMORY)
 
 
 def mounted(*entries, point=b"/mnt", source=b""):
@@ -115,6 +124,11 @@ def test_what_is_there_is_found():
     judge(description=watching(1))
 
 
+def test_a_ring_is_found():
+    judge(inodes=WITH_RING, description=URING)
+    judge(inodes=WITH_RING, description=replace(URING, setup=1 << 12, issuer=10, head=5, skipping=True))
+
+
 @pytest.mark.parametrize(
     "records",
     [
@@ -170,6 +184,29 @@ def test_what_is_there_is_found():
         {"inodes": (FILE, replace(DELETED, content=ContentRecord(5, ((0, 5),), 8191)))},
         {"inodes": (FILE, replace(DELETED, content=ContentRecord(-5, (), 8192)))},
         {"inodes": (FILE, replace(DELETED, content=ContentRecord(5, ((-1, 5),), 8192)))},
+        {"inodes": WITH_RING},
+        {"description": URING},
+        {"description": replace(URING, inode=1)},
+        {"inodes": (*WITH_RING, RING_MEMORY), "description": URING},
+        {"inodes": WITH_RING, "description": URING, "cwd": 2},
+        {"inodes": WITH_RING, "description": URING, "pipe": 2},
+        {"inodes": WITH_RING, "description": URING, "segments": (segment(2),)},
+        {"inodes": (FILE, DELETED, replace(RING_MEMORY, content=ContentRecord(5, (), 0))), "description": URING},
+        {"inodes": WITH_RING, "description": replace(URING, rings=bytes(5))},
+        {"inodes": WITH_RING, "description": replace(URING, entries=b"")},
+        {"inodes": WITH_RING, "description": replace(URING, submissions=64 * 4096)},
+        {"inodes": WITH_RING, "description": replace(URING, completions=0)},
+        {"inodes": WITH_RING, "description": replace(URING, submissions=128)},
+        {"inodes": WITH_RING, "description": replace(URING, setup=1 << 10 | 2)},
+        {"inodes": WITH_RING, "description": replace(URING, setup=1 << 1)},
+        {"inodes": WITH_RING, "description": replace(URING, setup=-1)},
+        {"inodes": WITH_RING, "description": replace(URING, tail=1 << 31)},
+        {"inodes": WITH_RING, "description": replace(URING, head=1 << 32)},
+        {"inodes": WITH_RING, "description": replace(URING, issuer=10)},
+        {"inodes": WITH_RING, "description": replace(URING, setup=1 << 12, issuer=12)},
+        {"inodes": WITH_RING, "description": replace(URING, submission=b"")},
+        {"inodes": WITH_RING, "description": replace(URING, completion=struct.pack("<8I", 5000, *range(7)))},
+        {"inodes": WITH_RING, "description": replace(URING, submission=struct.pack("<8I", *range(6), 4090, 0))},
         {"descriptors": ((0, 2),)},
         {"descriptors": ((-1, 0),)},
         {"descriptors": ((1 << 31, 0),)},

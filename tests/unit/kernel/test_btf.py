@@ -4,9 +4,9 @@ import struct
 
 import pytest
 
-from crtool.kernel.btf import Types
+from crtool.kernel.btf import Member, Types
 
-INT, STRUCT, UNION, ENUM, CONST, PROTO, ENUM64 = 1, 4, 5, 6, 10, 13, 19
+INT, STRUCT, UNION, ENUM, CONST, FUNC, PROTO, ENUM64 = 1, 4, 5, 6, 10, 12, 13, 19
 
 
 def blob(*types, names=("outer", "inner", "first", "second", "third", "deep")):
@@ -55,3 +55,28 @@ def test_what_is_not_there(name, member):
 def test_a_kind_that_nobody_knows():
     with pytest.raises(KeyError, match="kind 25"):
         Types(blob(("", 25, 0, [], 0)), ["outer"])
+
+
+NESTED = blob(
+    NUMBER,  # 1
+    ("inner", STRUCT, 8, [("first", 1, 0), ("deep", 1, 32)], 2),
+    ("", CONST, 2, [], 0),
+    ("", STRUCT, 8, [("second", 3, 0)], 1),
+    ("outer", STRUCT, 16, [("first", 1, 0), ("third", 1, 3 << 24 | 34), ("", 4, 64)], 3, 1),  # 5
+    ("deep", FUNC, 0, [], 0),
+)
+
+
+def test_members_of_members_and_bit_fields():
+    types = Types(NESTED, ["outer", "deep"])
+    assert Member(0, 0, 0) == types.member("outer", "first")
+    assert Member(4, 2, 3) == types.member("outer", "third")
+    assert Member(12, 0, 0) == types.member("outer", "second.deep")
+    assert {"first", "second", "third"} == types.members("outer")
+    assert 6 == types.function("deep")
+
+
+@pytest.mark.parametrize("path", ["deep", "first.deep", "second.third"])
+def test_what_is_not_there_within(path):
+    with pytest.raises(KeyError):
+        Types(NESTED, ["outer"]).member("outer", path)

@@ -1,0 +1,89 @@
+"""Rings of io_uring beyond what their specimens show: other ways of restarting, and who stands in the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .harness.catalogue import Specimen, catalogue
+from .harness.command import crtool
+from .harness.processes import all_ended, end
+from .harness.run import Run, Skipped
+
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="needs root"), pytest.mark.may_skip]
+
+CHILD = "import signal; print(flush=True); signal.pause()"
+
+
+def specimen(name: str) -> Specimen:
+    return next(each for each in catalogue() if each.name == name)
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
+    """A specimen that waits."""
+    found = Run(specimen(request.param), tmp_path)
+    try:
+        found.await_ready()
+    except Skipped as skipped:
+        pytest.skip(str(skipped))
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+@pytest.mark.parametrize("run", ["uring_forked", "uring_unread", "uring_issuer"], indirect=True)
+def test_memory_that_comes_later(run: Run) -> None:
+    run.restart(run.checkpoint("--kill"), "--lazy")
+    run.pass_judgement()
+
+
+@pytest.mark.parametrize("run", ["uring_forked", "uring_issuer"], indirect=True)
+def test_numbers_of_their_own(run: Run) -> None:
+    """The issuer is known by another TID then."""
+    run.restart(run.checkpoint("--kill"), "--pidns")
+    run.pass_judgement()
+
+
+@pytest.mark.parametrize("run", ["uring_unread"], indirect=True)
+def test_a_ring_is_shown(run: Run) -> None:
+    image = str(run.checkpoint())
+    for verb in ("show", "verify"):
+        run.crtool(verb, image)
+    done = crtool("show", "--json", image)
+    assert done.returncode == 0
+    assert '"uring"' in done.stdout
+    run.crtool("core", image, "-o", str(run.folder / "core"))
+    run.pass_judgement()
+
+
+def test_a_ring_that_is_open_outside_is_refused(tmp_path: Path) -> None:
+    from crtool.kernel import uring
+
+    try:
+        ring, _ = uring.setup(8, 16, 0)
+    except OSError as error:
+        pytest.skip(f"no io_uring: {error}")
+    with all_ended():
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD], pass_fds=[ring], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdout.close()
+        done = crtool("checkpoint", str(child.pid), "-o", str(tmp_path / "image"), "--stdio", "inherit")
+        assert done.returncode == 122
+        assert f"fd {ring}: an io_uring that PID {os.getpid()} (" in done.stderr
+        assert "has open too, which is not in the tree" in done.stderr
+        os.close(ring)
+        done = crtool("check", str(child.pid))
+        assert "has open too" not in done.stdout + done.stderr
+        end([child.pid])
+        child.wait()

@@ -1,0 +1,18 @@
+/* specimen: io_uring with registered files | group: objects | needs: refusal as an io_uring with registered files, root, io_uring */
+#include "uring.h"
+
+int main(void) {
+    struct uring ring = uring_make(8, 0, 0);
+    int fd = files_open_at(50, "file", O_RDWR | O_CREAT);
+    specimen_equal(syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES, &fd, 1), 0);
+
+    specimen_ready();
+    specimen_wait();
+
+    uring_write(&ring, 8, 0, "text");
+    struct io_uring_sqe *entry = (struct io_uring_sqe *)ring.entries;
+    entry->flags = IOSQE_FIXED_FILE;
+    specimen_equal(uring_submit(&ring, 1), 1);
+    uring_expect(&ring, 8, 4);
+    return specimen_pass();
+}
