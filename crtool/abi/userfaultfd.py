@@ -14,16 +14,20 @@ __all__ = [
     "EVENT_UNMAP",
     "FEATURE_EVENTS",
     "FEATURE_MOVE",
+    "FEATURE_WP_ASYNC",
+    "FEATURE_WP_UNPOPULATED",
     "MESSAGE",
     "MOVE",
     "MOVE_MODE_DONTWAKE",
     "RANGE",
     "REGISTER",
     "REGISTER_MODE_MISSING",
+    "REGISTER_MODE_WP",
     "UFFDIO_API",
     "UFFDIO_COPY",
     "UFFDIO_MOVE",
     "UFFDIO_REGISTER",
+    "UFFDIO_UNREGISTER",
     "UFFDIO_WAKE",
     "UFFDIO_WRITEPROTECT",
     "UFFDIO_ZEROPAGE",
@@ -36,10 +40,13 @@ __all__ = [
 UFFD_API = 0xAA
 USER_MODE_ONLY = 1  # flag of userfaultfd(2), since 5.11: needs no privilege
 FEATURE_MOVE = 1 << 16  # since 6.8
+FEATURE_WP_UNPOPULATED = 1 << 13  # since 6.4: marks pages that are not there, too
+FEATURE_WP_ASYNC = 1 << 15  # since 6.7: who writes to a protected page waits for nobody
 # Forks, mremap(2), madvise(2) that empties, munmap(2): each waits until it has been read (since 4.11).
 FEATURE_EVENTS = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 6
 
 REGISTER_MODE_MISSING = 1
+REGISTER_MODE_WP = 2
 MOVE_MODE_DONTWAKE = 1
 
 API = struct.Struct("<QQQ")  # api, features, ioctls
@@ -58,6 +65,7 @@ UFFDIO_COPY = 0xC028AA03
 UFFDIO_ZEROPAGE = 0xC020AA04
 UFFDIO_WRITEPROTECT = 0xC018AA06
 # _IOR(0xAA, number, size)
+UFFDIO_UNREGISTER = 0x8010AA01
 UFFDIO_WAKE = 0x8010AA02
 
 # struct uffd_msg: the event, then what it tells. PAGEFAULT: flags, address. FORK: a descriptor (u32), here.

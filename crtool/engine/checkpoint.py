@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from crtool.arch import cpu
 from crtool.engine.beforehand import be_ready
 from crtool.engine.collect import Collector
+from crtool.engine.content_copy import content_length, copy_content
 from crtool.engine.digests import Digests
 from crtool.engine.forest import forest_of, judge
 from crtool.engine.freeze import Frozen
@@ -30,15 +31,14 @@ from crtool.image.compression import choose
 from crtool.image.keys import Lock
 from crtool.image.writer import ImageWriter
 from crtool.kernel.wait import deadline_in
-from crtool.resources.files.inodes import ContentRecord, reopen
 from crtool.resources.files.sockets.tcp_connections import Connections
 from crtool.resources.memory import pages
-from crtool.resources.memory.pages import PageSink
 from crtool.resources.policy import Exclude, Files, Policy, Stdio, Tcp, Unix
 from crtool.tree.walk import Walk
 
 if TYPE_CHECKING:
     from crtool.engine.parent import Parent
+    from crtool.engine.tracker import Tracker
 
 __all__ = ["checkpoint"]
 
@@ -67,6 +67,7 @@ def checkpoint(
     parent: str | os.PathLike[str] | Parent | None = None,
     progress: Callable[[Progress], None] | None = None,
     held: Callable[[Mapping[int, bool]], None] | None = None,
+    tracker: Tracker | None = None,
 ) -> CheckpointResult:
     """Writes process *pid* and all its descendants, as they are now, to one file.
 
@@ -87,7 +88,8 @@ def checkpoint(
     keeps out of core dumps (MADV_DONTDUMP): it comes back as if it had never been touched. *parent*: an image, of the
     same processes at best; what it has already is not written again, so the new one is of use only together with it.
     *held*: for a tree that does not go on, gets the PIDs of all in it, each with whether job control has stopped it,
-    before the image is made last.
+    before the image is made last. *tracker*: of somebody who makes one image of the tree after the other, each the
+    parent of the next, knows what has been written in between.
 
     Raises TargetError, ObstacleError (with all obstacles), EnvironmentDiffers (no room, no folder), TimeoutExpired;
     after any of them the tree is as it was.
@@ -111,9 +113,11 @@ def checkpoint(
         if parent is not None and not isinstance(path, ImageWriter):
             parent.require_apart(path)
             parent.require_as_secret(lock)
-        story = _Story(pid, walk, deadline, report, policy, image, clock, progress, parent)
+        story = _Story(pid, walk, deadline, report, policy, image, clock, progress, parent, tracker)
         if leave != "running" or live == "off" or not story.go_on(beside(path, lock), live):
             story.wait(leave, held)
+        if tracker is not None:
+            tracker.saved(image.root)
     written = story.written // cpu.PAGE_SIZE
     skipped = story.skipped // cpu.PAGE_SIZE
     shared = sum(run.length for memory in story.snapshot.memories for run in memory.shared) // cpu.PAGE_SIZE
@@ -154,6 +158,7 @@ class _Story:
         clock: Clock,
         progress: Callable[[Progress], None] | None,
         parent: Parent | None,
+        tracker: Tracker | None,
     ) -> None:
         self.pid = pid
         self.image = image
@@ -170,6 +175,7 @@ class _Story:
         self._frozen: Frozen | None = None  # the last attempt
         self._attempts = 0  # that have failed because somebody was killed
         self._begun = False
+        self._tracker = tracker
 
     def go_on(self, path: str | os.PathLike[str] | None, mode: LiveMode) -> bool:
         """Lets the tree go as soon as its memory is copied or forked; False, and all is as before, if it cannot be."""
@@ -199,13 +205,13 @@ class _Story:
 
     def _go_on(self, copies: Live) -> None:
         frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline)
-        with Collector(frozen, self.report, copies, self._connections()) as collector:
+        with Collector(frozen, self.report, copies, self._connections(), self._tracker) as collector:
             with frozen:
                 self._collect(frozen, collector)
                 collector.inodes.clone()
                 for source, content in collector.inodes.sources:
                     if not source.cloned:
-                        _copy_content(source.fd, content, copies.contents)
+                        copy_content(source.fd, content, copies.contents)
             self._let_go(frozen)
             shortage = Shortage(self.pid, self._walk, copies.twins, self.report.memory)
             with self.clock.stage(Stage.MEMORY), shortage:
@@ -214,9 +220,9 @@ class _Story:
                 position = 0
                 for source, content in collector.inodes.sources:
                     if source.cloned:
-                        _copy_content(source.fd, content, sink)
+                        copy_content(source.fd, content, sink)
                     else:
-                        pour(copies.contents, position, length := _content_length(content), sink)
+                        pour(copies.contents, position, length := content_length(content), sink)
                         position += length
                 for space in collector.spaces:
                     space.copy(sink)
@@ -239,13 +245,13 @@ class _Story:
     def _wait(self, leave: Leave, held: Callable[[Mapping[int, bool]], None] | None) -> None:
         frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline)
         connections = self._connections(killing=leave == "killed")
-        with Collector(frozen, self.report, Waiting(), connections) as collector:
+        with Collector(frozen, self.report, Waiting(), connections, self._tracker) as collector:
             with frozen:
                 self._collect(frozen, collector)
                 with self.clock.stage(Stage.MEMORY):
                     sink = self._begin(collector, frozen.limit.check)
                     for source, content in collector.inodes.sources:
-                        _copy_content(source.fd, content, sink)
+                        copy_content(source.fd, content, sink)
                         self.image.pad()
                     for space in collector.spaces:
                         space.copy(sink)
@@ -289,7 +295,7 @@ class _Story:
     def _begin(self, collector: Collector, hurry: Callable[[], None]) -> _Sink:
         """Writes the records; returns where the data goes, in the order in which the collector has reserved room."""
         if self._parent is not None:
-            self._parent.begin(self.report.base.depth, hurry)
+            self._parent.begin(self.report.base.depth, hurry, self._tracker)
         self.snapshot = collector.snapshot(self._parent)
         _judge_forest(self.snapshot)
         files = collector.files
@@ -361,28 +367,6 @@ class _Sink:
         """Others have written so many bytes."""
         self._watch(nbytes)
         self._image.written(nbytes)
-
-
-def _copy_content(fd: int, content: ContentRecord, sink: PageSink) -> None:
-    """Copies the parts of a file that are not holes; each begins at a page of the image."""
-    source = reopen(fd, os.O_RDONLY)
-    try:
-        for offset, length in content.extents:
-            left = -(-length // cpu.PAGE_SIZE) * cpu.PAGE_SIZE
-            while left:
-                view = sink.buffer()[:left]
-                got = os.preadv(source, [view], offset)
-                if got < len(view):  # behind the end of the file
-                    view[got:] = bytes(len(view) - got)
-                sink.submit(len(view))
-                offset, left = offset + len(view), left - len(view)
-    finally:
-        os.close(source)
-
-
-def _content_length(content: ContentRecord) -> int:
-    """Bytes that :func:`_copy_content` copies."""
-    return sum(-(-length // cpu.PAGE_SIZE) * cpu.PAGE_SIZE for _, length in content.extents)
 
 
 def _kill(frozen: Frozen) -> None:

@@ -47,6 +47,7 @@ from crtool.resources.registry import ThreadState
 
 if TYPE_CHECKING:
     from crtool.engine.parent import Parent
+    from crtool.engine.tracker import Tracker
 
 __all__ = ["Collector"]
 
@@ -63,9 +64,19 @@ class Copies(Protocol):
 class Collector:
     """Builds the Snapshot of a frozen tree. As a context manager it closes what it has borrowed."""
 
-    def __init__(self, frozen: Frozen, report: Report, copies: Copies, connections: Connections) -> None:
-        """*copies*: what is done with the memory of a process while that stands still."""
+    def __init__(
+        self,
+        frozen: Frozen,
+        report: Report,
+        copies: Copies,
+        connections: Connections,
+        tracker: Tracker | None = None,
+    ) -> None:
+        """*copies*: what is done with the memory of a process while that stands still; *tracker*: looks at it, for what
+        has changed.
+        """
         self.frozen = frozen
+        self._tracker = tracker
         self._copies = copies
         self.report = report
         self.layout = DataLayout(cpu.PAGE_SIZE)
@@ -96,6 +107,8 @@ class Collector:
         """Asks for all that only the frozen tree can tell; if it is to go on soon, its memory is copied or forked."""
         self._numbers.look()
         self._await_quiet()
+        if self._tracker is not None:
+            self._tracker.begin()
         self._processes = [self._process(process) for process in self.frozen.processes.values()]
         self.files.settle()
         self._ipc = self.ipc.record(self.inodes)
@@ -229,6 +242,8 @@ class Collector:
         index, new = self._memory_ids.find(process.door)
         if not new:
             return lambda: index
+        if self._tracker is not None:
+            maps = self._tracker.look(process, maps)
         inode_of = self._inode_of(process.door)
         rings = [mapping for mapping in maps if aio.is_ring(mapping)]
         records = aio.dump(process.pid, held.memory, rings, self._contexts.get(process.pid, ()))

@@ -19,7 +19,7 @@ from crtool.engine.guardian import Guardian
 from crtool.engine.preflight import SMALL
 from crtool.engine.room import room_left
 from crtool.engine.space import AddressSpace
-from crtool.errors import CrtoolError, ObstacleError, TargetDied, TargetError
+from crtool.errors import CrtoolError, Obstacle, ObstacleError, TargetDied, TargetError
 from crtool.image.spool import Spool
 from crtool.kernel.interruption import whole
 from crtool.procfs import smaps as smaps_file
@@ -30,6 +30,7 @@ from crtool.puppet.twin import Twin
 from crtool.resources.memory import mappings
 from crtool.resources.memory.frames import Common, Frames
 from crtool.resources.memory.pages import ExtentRecord
+from crtool.resources.memory.written import without_marks
 
 __all__ = ["Live", "LiveMode", "Refused", "Waiting"]
 
@@ -100,10 +101,8 @@ class Live:
             )
         for pid in pids:
             with suppress(TargetDied, TargetError):
-                text = read(pid, "smaps")
-                if _WATCHED.search(text):
-                    smaps = smaps_file.parse(text)
-                    found = mappings.obstacles(pid, [s.mapping for s in smaps], [s.flags for s in smaps])
+                # What is seen while it changes may not be so.
+                if _watched(pid) and (found := _watched(pid)):
                     raise ObstacleError(found)
 
     @property
@@ -214,6 +213,15 @@ class Live:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _watched(pid: int) -> list[Obstacle]:
+    """The mappings of a process that runs for which somebody waits at a userfaultfd."""
+    text = read(pid, "smaps")
+    if not _WATCHED.search(text):
+        return []
+    smaps = without_marks(pid, smaps_file.parse(text))
+    return mappings.obstacles(pid, [entry.mapping for entry in smaps], [entry.flags for entry in smaps])
 
 
 def _require_own_namespaces(space: AddressSpace) -> None:

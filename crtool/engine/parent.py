@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from crtool.arch import cpu
 from crtool.engine.contents import saved_runs
+from crtool.engine.freeze import FrozenProcess
 from crtool.engine.news import Watch, of_stage
 from crtool.engine.references import read_snapshot
+from crtool.engine.tracker import Tracker
 from crtool.errors import UsageError
 from crtool.image.datamap import Origin
 from crtool.image.keys import Keys, Lock
@@ -23,10 +25,14 @@ from crtool.image.layout import DataLayout
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import is_url
 from crtool.resources.memory.pages import ExtentRecord
+from crtool.resources.memory.ranges import Ranges
 
-__all__ = ["Parent"]
+__all__ = ["Parent", "Version"]
 
 _WINDOW = 1 << 20  # bytes that are compared at once
+
+Version = tuple[bytes, int, int, int, int, int]
+"""Root hash of an image and, of its file, device, inode, size, and when its content and its inode were changed."""
 
 Read = Callable[[int, memoryview], int]
 """Fills a view with the memory at an address; returns how much has come."""
@@ -35,12 +41,22 @@ Read = Callable[[int, memoryview], int]
 class Parent:
     """A parent that is whole. As a context manager it is closed."""
 
-    def __init__(self, path: str | os.PathLike[str], progress: Watch | None = None, keys: Keys | None = None) -> None:
-        """NotFound, ImageError (damaged, or one that it refers to is gone), UsageError (no file)."""
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        progress: Watch | None = None,
+        keys: Keys | None = None,
+        known: set[Version] | None = None,
+    ) -> None:
+        """NotFound, ImageError (damaged, or one that it refers to is gone), UsageError (no file).
+
+        *known*: of images that need not be verified again; grows by those that are.
+        """
         if is_url(path):
             raise UsageError(f"{os.fspath(path)}: a parent is a file of this machine", "give a copy of it here")
         self.same = 0  # bytes that need not be written
         self._depth = 0
+        self._tracker: Tracker | None = None
         self._hurry: Callable[[], None] = lambda: None
         self._reader = ImageReader.open(path, keys=keys)
         try:
@@ -49,7 +65,11 @@ class Parent:
             self._reader.info.require_cpu(cpu.NAME, cpu.PAGE_SIZE, self._reader.name)
             self._reader.require_packages()
             snapshot = read_snapshot(self._reader)
-            self._reader.verify(of_stage(progress, "verifying"))
+            versions = {image.root: _version(image) for image in (self._reader, *self._reader.ancestors())}
+            known = set() if known is None else known
+            whole = {root for root, version in versions.items() if version in known}
+            self._reader.verify(of_stage(progress, "verifying"), whole)
+            known.update(versions.values())
         except BaseException:
             self._reader.close()
             raise
@@ -77,26 +97,36 @@ class Parent:
                     "encrypt it too: --encrypt-to FILE, or by the passphrase; or leave --parent out",
                 )
 
-    def begin(self, depth: int, hurry: Callable[[], None]) -> None:
+    def begin(self, depth: int, hurry: Callable[[], None], tracker: Tracker | None = None) -> None:
         """A new image begins, for the first time or once more. *depth*: how many levels of PID namespaces its numbers
-        are below crtool's; *hurry* is called now and then, and may raise.
+        are below crtool's; *hurry* is called now and then, and may raise; *tracker* knows what
+        need not be compared.
         """
         self.same = 0
+        self._tracker = tracker
         self._depth = depth
         self._hurry = hurry
 
     def changed(
-        self, pids: Sequence[int], extents: Sequence[ExtentRecord], read: Read, layout: DataLayout, data: int
+        self,
+        process: FrozenProcess,
+        extents: Sequence[ExtentRecord],
+        read: Read,
+        layout: DataLayout,
+        data: int,
     ) -> tuple[ExtentRecord, ...]:
         """What of *extents* has to be written; *layout* is told where the rest is. No extent of it crosses a border of
         *extents*, on whose sides different places may have the memory.
 
-        *pids*: of the process, outermost first; *read*: its memory; *data*: where in the data area *extents* are.
+        *read*: the memory of *process*; *data*: where in the data area *extents* are.
         """
+        pid = process.status.ns_pid[self._depth]
+        unchanged = () if self._tracker is None else self._tracker.unchanged(process, self._reader.root)
         rest: list[list[int]] = []
+        origins: dict[bytes, Origin] = {}  # by root hash; to ask the kernel for a path takes a while
         borders = {extent.start for extent in extents}
         offset = data
-        for start, length, old in self._pieces(pids[self._depth], extents, read):
+        for start, length, old in self._pieces(pid, extents, read, unchanged):
             if old < 0:
                 if rest and rest[-1][1] == start and start not in borders:
                     rest[-1][1] = start + length
@@ -105,13 +135,18 @@ class Parent:
             else:
                 at = offset
                 for part, holder, there in self._reader.places(old, length):
-                    layout.refer(at, part, Origin(holder.root, holder.path), there)
+                    origin = origins.get(holder.root)
+                    if origin is None:
+                        origin = origins[holder.root] = Origin(holder.root, holder.path)
+                    layout.refer(at, part, origin, there)
                     at += part
                 self.same += length
             offset += length
         return tuple(ExtentRecord(start, end - start) for start, end in rest)
 
-    def _pieces(self, pid: int, extents: Sequence[ExtentRecord], read: Read) -> Iterator[tuple[int, int, int]]:
+    def _pieces(
+        self, pid: int, extents: Sequence[ExtentRecord], read: Read, unchanged: Ranges
+    ) -> Iterator[tuple[int, int, int]]:
         """*extents* in pieces: address, length, and the offset of the same bytes in the parent, or −1."""
         memory = self._memories.get(pid)
         known = [] if memory is None else saved_runs(memory)
@@ -129,8 +164,26 @@ class Parent:
                     yield at, starts[number] - at, -1
                     at = starts[number]
                 length = min(end, starts[number] + known[number].length) - at
-                yield from self._compared(at, length, (known[number].data or 0) + at - starts[number], read)
+                yield from self._judged(at, length, (known[number].data or 0) + at - starts[number], read, unchanged)
                 at += length
+
+    def _judged(
+        self, start: int, length: int, old: int, read: Read, unchanged: Ranges
+    ) -> Iterator[tuple[int, int, int]]:
+        """Takes what is *unchanged* as it is, and compares the rest."""
+        at, end = start, start + length
+        number = bisect_right(unchanged, (start,))
+        number -= number > 0 and unchanged[number - 1][1] > start
+        while number < len(unchanged) and unchanged[number][0] < end:
+            first, last = max(at, unchanged[number][0]), min(end, unchanged[number][1])
+            if at < first:
+                yield from self._compared(at, first - at, old + at - start, read)
+            self._hurry()
+            yield first, last - first, old + first - start
+            at = last
+            number += 1
+        if at < end:
+            yield from self._compared(at, end - at, old + at - start, read)
 
     def _compared(self, start: int, length: int, old: int, read: Read) -> Iterator[tuple[int, int, int]]:
         for done in range(0, length, _WINDOW):
@@ -174,3 +227,8 @@ class Parent:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _version(image: ImageReader) -> Version:
+    found = os.fstat(image.fileno())
+    return image.root, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

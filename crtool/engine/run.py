@@ -15,12 +15,13 @@ from contextlib import nullcontext, suppress
 from crtool.engine.attend import PASSED_ON, sent_by_somebody, signals_held
 from crtool.engine.checkpoint import Leave, checkpoint
 from crtool.engine.foreground import Foreground
-from crtool.engine.parent import Parent
+from crtool.engine.parent import Parent, Version
 from crtool.engine.relay import Relay
 from crtool.engine.restart import restart
 from crtool.engine.results import CheckpointResult, RestartResult, RunResult
 from crtool.engine.start import begin
 from crtool.engine.store import Keeper
+from crtool.engine.tracker import Tracker
 from crtool.engine.workplace import Workplace
 from crtool.errors import CrtoolError, UsageError
 from crtool.image.keys import Keys, Lock
@@ -71,8 +72,12 @@ def run(
     if forbidden := on_signal & _NEVER:
         name = signal.Signals(min(forbidden)).name
         raise UsageError(f"{name} cannot be waited for", "choose SIGUSR1, SIGUSR2 or SIGTERM")
-    with signals_held(on_signal) as mask, Workplace(keeper.lock, keeper.path) as workplace:
-        care = _Care(keeper, workplace, every, on_signal, incremental, lock, keys, tell, warn)
+    with (
+        signals_held(on_signal) as mask,
+        Workplace(keeper.lock, keeper.path) as workplace,
+        Tracker() if incremental else nullcontext() as tracker,
+    ):
+        care = _Care(keeper, workplace, every, on_signal, tracker, lock, keys, tell, warn)
         crashes = 0
         while True:
             image = None if fresh else keeper.newest(warn)
@@ -114,7 +119,7 @@ class _Care:
         workplace: Workplace,
         every: float | None,
         on_signal: Set[int],
-        incremental: bool,
+        tracker: Tracker | None,
         lock: Lock | None,
         keys: Keys | None,
         tell: Report,
@@ -124,7 +129,8 @@ class _Care:
         self._workplace = workplace
         self._every = every
         self._on_signal = on_signal
-        self._incremental = incremental
+        self._verified: set[Version] = set()
+        self._tracker = tracker
         self._last: str | None = None  # the image that was made last, or from which the command has gone on
         self._lock = lock
         self._keys = keys
@@ -193,7 +199,14 @@ class _Care:
                 path = self._keeper.next()
                 leave: Leave = "killed" if end else "running"
                 result = checkpoint(
-                    pid, path, leave=leave, force=True, stdio="inherit", parent=parent, lock=self._lock
+                    pid,
+                    path,
+                    leave=leave,
+                    force=True,
+                    stdio="inherit",
+                    parent=parent,
+                    lock=self._lock,
+                    tracker=self._tracker,
                 )
             self._last = path
             self._keeper.written()
@@ -210,12 +223,12 @@ class _Care:
 
     def _parent(self) -> Parent | None:
         """The image on which the next one is to build, if it is still of use."""
-        if not self._incremental or self._last is None:
+        if self._tracker is None or self._last is None:
             return None
         try:
             if not self._keeper.parent(self._last):
                 return None
-            return Parent(self._last, keys=self._keys)
+            return Parent(self._last, keys=self._keys, known=self._verified)
         except CrtoolError as error:
             self._warn_once(f"{error.message}; the next image is a whole one")
             return None

@@ -30,7 +30,7 @@ from crtool.puppet import postbox
 from crtool.puppet.hold import HeldProcess
 from crtool.puppet.twin import Twin
 from crtool.record import dataclass
-from crtool.resources.memory import aio, direct, mappings, pages
+from crtool.resources.memory import aio, direct, mappings, pages, written
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.frames import Common
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
@@ -132,7 +132,7 @@ class AddressSpace:
         if self._smaps is None:
             own = {mapping.start for mapping in self.maps}
             found = smaps_file.parse(self._smaps_text or read(self.process.door, "smaps"))
-            self._smaps = [entry for entry in found if entry.mapping.start in own]
+            self._smaps = written.without_marks(self.process.door, [one for one in found if one.mapping.start in own])
         return self._smaps
 
     def keep(self, spool: Spool, seen: Seen | None = None) -> None:
@@ -144,7 +144,7 @@ class AddressSpace:
         if self._smaps is None:
             self._smaps_text = read(self.process.door, "smaps")
         # Not for each process: the vDSO's own data is always kept out of core dumps, and parsing takes a while.
-        telling = (b" wf ", b" dd ") if self._exclude == "dontdump" else (b" wf ",)
+        telling = (b" wf ", b" uw ", b" dd ") if self._exclude == "dontdump" else (b" wf ", b" uw ")
         if self._smaps is not None or any(word in self._smaps_text for word in telling):
             left_out = self._left_out(self.smaps())
         self._keep(
@@ -274,7 +274,7 @@ class AddressSpace:
         data = layout.reserve(pages.total(self.extents)).offset
         self.changed = self.extents
         if parent is not None:
-            self.changed = parent.changed(self.process.status.ns_pid, self.extents, self._read, layout, data)
+            self.changed = parent.changed(self.process, self.extents, self._read, layout, data)
         assert self.fixed is not None
         return MemoryRecord(
             mappings=self.records(),

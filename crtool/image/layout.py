@@ -43,6 +43,7 @@ class DataLayout:
         self._page_size = page_size
         self._references: list[tuple[int, Run]] = []  # with the offset in the data area
         self._origins: dict[Origin, int] = {}  # with their numbers
+        self._last: tuple[Origin | None, int] = (None, 0)
         self._length = self._referred = 0
 
     @property
@@ -70,7 +71,10 @@ class DataLayout:
             raise ValueError("only whole pages can be referred to")
         if offset + nbytes > self._length or (self._references and offset < self._end_of_references()):
             raise ValueError("only what is reserved can be referred to, and in order")
-        number = self._origins.setdefault(origin, len(self._origins) + 1)
+        last, number = self._last  # mostly it is the same again
+        if origin is not last:
+            number = self._origins.setdefault(origin, len(self._origins) + 1)
+            self._last = origin, number
         if nbytes:
             self._references.append((offset, Run(nbytes, number, there)))
             self._referred += nbytes

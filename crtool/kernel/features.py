@@ -247,6 +247,6 @@ _PROBES: tuple[tuple[str, bool, str, Callable[[], str | None]], ...] = (
     ("mseal", False, "seal mappings", _seal),
     ("nf_tables", False, "hold TCP connections with others still between a kill and the restart", nftables.why_not),
     ("TCP_REPAIR", False, "save TCP connections", _repair),
-    ("userfaultfd", False, "see which pages change between checkpoints (not used yet)", _track_writes),
+    ("userfaultfd", False, "see which pages change between checkpoints (run --incremental)", _track_writes),
     ("time namespaces", False, "let clocks go on where they were", _time_namespaces),
 )

@@ -15,7 +15,7 @@ from crtool.abi import mman
 from crtool.arch import cpu
 from crtool.kernel.syscall import memory_address
 
-__all__ = ["Region", "scan"]
+__all__ = ["Region", "is_tracked", "protect", "regions", "scan"]
 
 Region = tuple[int, int, int]  # start, end, PAGE_IS_* categories
 
@@ -64,6 +64,57 @@ def _scan(pagemap: int, start: int, end: int, extra: int) -> list[Region]:
         # it has come to (pagemap_scan_flush_buffer() in fs/proc/task_mmu.c): those behind it would be found twice.
         start = max(walked, found[-1][1]) if count else walked
     return found
+
+
+def is_tracked(pagemap: int, address: int) -> bool:
+    """Whether the mapping at *address* is in a userfaultfd's asynchronous write protection: nobody waits for anything
+    in it, but the page map tells what has been written.
+    """
+    vector = bytearray(24)
+    arg = bytearray(
+        _ARG.pack(
+            _ARG.size, 0, address, address + cpu.PAGE_SIZE, 0, memory_address(memoryview(vector)), 1, 0, 0, 0,
+            mman.PAGE_IS_WPALLOWED, mman.PAGE_IS_WPALLOWED,
+        )
+    )  # fmt: skip
+    try:
+        return bool(fcntl.ioctl(pagemap, mman.PAGEMAP_SCAN, arg, True))
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL):
+            return False  # before 6.7
+        raise
+
+
+def protect(pagemap: int, start: int, end: int) -> bytes:
+    """Protects all pages of *start*…*end* that are there and are not protected; tells which these were, as struct
+    page_region for :func:`regions`: so little is done with each of them, since somebody stands still meanwhile.
+
+    All of it has to be in asynchronous write protection, else OSError (EPERM). Pages that are not there get no
+    protection, nor a page table.
+    """
+    found = bytearray()
+    vector = bytearray(24 * _VECTOR)
+    at = memory_address(memoryview(vector))
+    flags = mman.PM_SCAN_WP_MATCHING | mman.PM_SCAN_CHECK_WPASYNC
+    there = mman.PAGE_IS_PRESENT | mman.PAGE_IS_SWAPPED
+    while start < end:
+        arg = bytearray(
+            _ARG.pack(
+                _ARG.size, flags, start, end, 0, at, _VECTOR, 0, 0, mman.PAGE_IS_WRITTEN, there, mman.PAGE_IS_WRITTEN
+            )
+        )
+        count = fcntl.ioctl(pagemap, mman.PAGEMAP_SCAN, arg, True)
+        found += memoryview(vector)[: 24 * count]
+        start = struct.unpack_from("<Q", arg, 32)[0]
+        if count:  # see _scan()
+            start = max(start, struct.unpack_from("<Q", vector, 24 * count - 16)[0])
+    return bytes(found)
+
+
+def regions(found: bytes) -> list[tuple[int, int]]:
+    """Start and end of what :func:`protect` has found."""
+    words = array("Q", found)
+    return list(zip(words[::3], words[1::3], strict=True))
 
 
 def _read_entries(pagemap: int, start: int, end: int) -> list[Region]:

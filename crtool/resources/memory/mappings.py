@@ -8,10 +8,10 @@ locked (mlockall(MCL_FUTURE)) is shown nowhere: the caller tells, from what happ
 We rebuild them by mmap(2) at the same addresses in an otherwise empty address space, writable at first where pages
 have to be filled in; :func:`finish` then sets protection, advice, names, guards and locks.
 
-Refused: userfaultfd registrations, device memory, secret memory, shadow stacks. Lost on purpose: what is in mappings
-that a fork empties in the child (MADV_WIPEONFORK). Programs keep there what no two processes may have, like the state
-of a random number generator; a restart may be the second of its image, or the original may go on, so it does what a
-fork does. Soft-dirty bits are not state of the program.
+Refused: userfaultfd registrations, but for those that only watch (written.py), device memory, secret memory, shadow
+stacks. Lost on purpose: what is in mappings that a fork empties in the child (MADV_WIPEONFORK). Programs keep there
+what no two processes may have, like the state of a random number generator; a restart may be the second of its image,
+or the original may go on, so it does what a fork does. Soft-dirty bits are not state of the program.
 """
 
 from __future__ import annotations

@@ -1,0 +1,97 @@
+"""What a tree has written since its last image, for as long as crtool stays: a watch for each of its address spaces.
+
+It is only a hint of what need not be compared with the parent: of what it does not know, nothing is said.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from crtool.engine.freeze import FrozenProcess
+from crtool.engine.preflight import SMALL
+from crtool.errors import RemoteCallError
+from crtool.procfs.maps import Mapping, parse
+from crtool.procfs.read import read
+from crtool.resources.memory.ranges import Ranges
+from crtool.resources.memory.written import WriteWatch, pagemap_of
+
+__all__ = ["Tracker"]
+
+
+class Tracker:
+    """The watches, by PID and time of birth. As a context manager it ends them."""
+
+    def __init__(self) -> None:
+        self.root = b""  # the root hash of the last image
+        self._watches: dict[tuple[int, int], WriteWatch] = {}
+        self._seen: set[tuple[int, int]] = set()
+
+    def begin(self) -> None:
+        """The tree stands still, and will be looked at."""
+        self._seen.clear()
+
+    def look(self, process: FrozenProcess, maps: Sequence[Mapping]) -> Sequence[Mapping]:
+        """Looks at the address space of *process*, which has its scratch mapping; *maps* are without that. Returns what
+        they are then: registering them can make one of two.
+        """
+        held = process.held
+        assert held is not None
+        key = (process.pid, process.stat.starttime)
+        pagemap = pagemap_of(process.door)
+        try:
+            watch = self._watches.get(key)
+            if watch is not None and not watch.is_of(pagemap, held.scratch):
+                self._watches.pop(key).close()
+                watch = None
+            if watch is None:
+                watch = self._new(process)
+            if watch is None:
+                return maps
+            self._watches[key] = watch
+            self._seen.add(key)
+            if not watch.look(pagemap, maps):
+                return maps
+        finally:
+            os.close(pagemap)
+        found = parse(read(process.door, "maps"))
+        return [mapping for mapping in found if not held.scratch.start <= mapping.start < held.scratch.end]
+
+    def _new(self, process: FrozenProcess) -> WriteWatch | None:
+        held, memory = process.held, process.status.memory
+        assert held is not None
+        # What is small is copied anyway. Where a filter judges what the process calls, nothing is asked of it for this.
+        if memory is None or memory.resident_anonymous + memory.swapped <= SMALL or held.caller.seccomp:
+            return None
+        with suppress(RemoteCallError):
+            return WriteWatch.of(held)
+        return None
+
+    def unchanged(self, process: FrozenProcess, root: bytes) -> Ranges:
+        """What *process* has not written to since the image with this root hash."""
+        key = (process.pid, process.stat.starttime)
+        if not root or root != self.root or key not in self._seen:
+            return ()
+        return self._watches[key].unchanged
+
+    def saved(self, root: bytes) -> None:
+        """An image has become whole, of what has been looked at last."""
+        for key in [key for key in self._watches if key not in self._seen]:
+            self._watches.pop(key).close()
+        for watch in self._watches.values():
+            watch.saved()
+        self.root = root
+
+    def close(self) -> None:
+        """Ends all watches."""
+        for watch in self._watches.values():
+            watch.close()
+        self._watches.clear()
+        self._seen.clear()
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
