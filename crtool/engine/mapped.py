@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
@@ -88,9 +88,8 @@ def _by_descriptor(mapping: Mapping, doors: Iterable[int]) -> str:
     return ""
 
 
-def obstacles(pid: int, door: int, doors: Sequence[int]) -> Iterator[Obstacle]:
-    """The mappings of process *pid*, with the living thread *door*, whose files crtool could not reach."""
-    maps = read(door, "maps")
+def obstacles(pid: int, maps: bytes, doors: Doors) -> Iterator[Obstacle]:
+    """The mappings of process *pid*, whose /proc/PID/maps is *maps*, whose files crtool could not reach."""
     rings = RING in maps
     if may_follow() and not rings:
         return
@@ -98,7 +97,7 @@ def obstacles(pid: int, door: int, doors: Sequence[int]) -> Iterator[Obstacle]:
     for mapping in maps_file.parse(maps):
         if rings and mapping.name == RING and _identity(mapping) not in seen:
             seen.add(_identity(mapping))
-            if not _by_descriptor(mapping, doors):
+            if not _by_descriptor(mapping, doors()):
                 yield Obstacle(pid, f"mapping {mapping.start:x}-{mapping.end:x}", *_CLOSED)
         if may_follow():
             continue
@@ -108,7 +107,7 @@ def obstacles(pid: int, door: int, doors: Sequence[int]) -> Iterator[Obstacle]:
         fd = _by_name(mapping)
         if fd >= 0:
             os.close(fd)
-        elif not _by_descriptor(mapping, doors):
+        elif not _by_descriptor(mapping, doors()):
             yield Obstacle(pid, f"mapping {mapping.start:x}-{mapping.end:x}", _out_of_reach(mapping), _REMEDY)
 
 

@@ -221,7 +221,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
     maps = read(door, "maps")
     report.obstacles.extend(mappings.early_obstacles(pid, maps))
     report.obstacles.extend(aio.early_obstacles(pid, maps))
-    report.obstacles.extend(mapped.obstacles(pid, door, list(filter(None, map(living_thread, report.pids)))))
+    report.obstacles.extend(mapped.obstacles(pid, maps, lambda: filter(None, map(living_thread, report.pids))))
     report.obstacles.extend(report.base.obstacles(pid, door, privileged=privileged))
     report.obstacles.extend(seen.namespaces.add(pid, door, status.ns_pid))
     _survey_files(report, pid, door, seen)
