@@ -12,8 +12,8 @@ and the mark is still there. Marks stay where a page is swapped out, moved by th
 There are none on a new page, so none where memory was emptied (MADV_DONTNEED) or mapped anew. What mremap(2) moves is
 registered no more, nor is what a fork's child or an execve(2) has. A huge page is divided when it is written to.
 
-Not seen are writes by somebody who has pinned pages before they were marked: devices and io_uring are refused, AIO in
-flight has been awaited.
+Not seen are writes by somebody who has pinned pages before they were marked: devices and what is registered with an
+io_uring are refused, as are requests in flight, unless they have been awaited.
 """
 
 from __future__ import annotations
