@@ -163,12 +163,14 @@ class _Kernel:
         for number in range(peek.half(table + self._count)):
             context = peek.word(table + self._entries + 8 * number)
             if context:
+                # First: what is done meanwhile must have moved the tail that is read.
+                in_flight = self._in_flight(peek.word(context + self._references))
                 yield Context(
                     address=peek.word(context + self._address),
                     size=peek.word(context + self._size),
                     entries=peek.half(context + self._room),
                     tail=peek.half(context + self._tail),
-                    in_flight=self._in_flight(peek.word(context + self._references)),
+                    in_flight=in_flight,
                 )
 
     def _in_flight(self, pointer: int) -> int:
