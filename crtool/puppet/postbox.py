@@ -1,7 +1,10 @@
-"""Handing open files to puppets that are born already (unix(7), SCM_RIGHTS).
+"""Handing open files to puppets that are born already, and taking those that they make (unix(7), SCM_RIGHTS).
 
 Most open files are inherited at birth. Those that can only be made later are sent through a socket that all inherit. A
 task that has inherited none makes a pair of sockets, of which crtool takes one.
+
+What a target makes for crtool comes by a socket with an abstract name, in the batch in which it is made and closed: if
+crtool dies, the target makes the rest of the batch by itself, and has no open file more than before.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ import struct
 from collections.abc import Sequence
 
 from crtool.kernel.process import pidfd_getfd, pidfd_open
-from crtool.puppet.batch import Batch
+from crtool.procfs.read import entries
+from crtool.puppet.batch import Argument, Batch
 from crtool.puppet.puppet import Puppet
 
-__all__ = ["Postbox", "send"]
+__all__ = ["Postbox", "send", "take"]
 
 _MOST = 128  # descriptors in one message; the kernel's SCM_MAX_FD is 253
 _CMSGHDR = struct.Struct("<Qii")
@@ -58,6 +62,45 @@ def send(puppet: Puppet, fd: int) -> int:
     finally:
         os.close(pidfd)
     return number
+
+
+def take(puppet: Puppet, name: str, *args: Argument) -> int:
+    """A descriptor that *puppet* makes by a system call, for us alone: it has none afterwards.
+
+    OSError if it cannot be made or sent: ECONNREFUSED if *puppet* is in another network namespace than crtool.
+    RemoteCallError if *puppet* cannot be asked.
+    """
+    import socket  # noqa: PLC0415
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:
+        ours.bind("")  # to an abstract name that nobody has
+        ours.setblocking(False)
+        address = struct.pack("<H", socket.AF_UNIX) + ours.getsockname()
+        batch = Batch()
+        control = batch.data(
+            _CMSGHDR.pack(_CMSGHDR.size + 4, socket.SOL_SOCKET, socket.SCM_RIGHTS) + struct.pack("<i4x", _next(puppet))
+        )
+        vector = batch.data(struct.pack("<QQ", 0, 1), {0: batch.data(b"!")})
+        message = batch.data(
+            _MSGHDR.pack(0, len(address), 0, 1, 0, control.size, 0),
+            {0: batch.data(address), _IOVEC_AT: vector, _CONTROL_AT: control},
+        )
+        made = batch.call(name, *args, must=False)
+        end = batch.call("socket", socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0, must=False)
+        sent = batch.call("sendmsg", end, message, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL, must=False)
+        batch.call("close", end, must=False)
+        batch.call("close", made, must=False)
+        puppet.run(batch)
+        for call in (made, end, sent):
+            call.value  # noqa: B018 - raises OSError
+        _, fds, _, _ = socket.recv_fds(ours, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        return fds[0]
+
+
+def _next(puppet: Puppet) -> int:
+    """The number that the next descriptor of a task gets whose other threads stand still."""
+    taken = {int(number) for number in entries(puppet.pid, "fd")}
+    return next(number for number in range(len(taken) + 1) if number not in taken)
 
 
 class Postbox:

@@ -13,7 +13,9 @@ import pytest
 
 from crtool.engine.checkpoint import checkpoint
 from crtool.engine.live import LiveMode
+from crtool.engine.tracker import Tracker
 from crtool.errors import TargetDied
+from crtool.procfs import smaps as smaps_file
 from crtool.procfs import stat as stat_file
 from crtool.procfs import status as status_file
 from crtool.procfs.read import read
@@ -23,9 +25,11 @@ from ..live.harness import warm
 from ..live.harness.catalogue import catalogue
 from ..live.harness.processes import Deadline
 from ..live.harness.run import Run
+from ..live.victim import victim
 
 PARTS = 8
 KILLS = (2000 if os.environ.get("CRTOOL_LONG") else 800) // PARTS  # in each of the parts, which may run side by side
+WATCHES = 1000 if os.environ.get("CRTOOL_LONG") else 150
 SETTLED = 20.0  # seconds that a target may take to walk home on a busy machine
 
 
@@ -60,6 +64,45 @@ def test_a_target_survives_the_death_of_crtool_at_any_instant(part: int, tmp_pat
         run.pass_judgement()
     finally:
         run.end()
+
+
+@pytest.mark.timeout(600)
+def test_nothing_stays_of_a_watch_over_what_is_written(tmp_path: Path) -> None:
+    """No descriptor, and no mapping that is watched."""
+    image = str(tmp_path / "image")
+    random.seed(0)
+    with victim(4) as pid:
+        before, flags = seen(pid), watched(pid)
+        start = time.monotonic()
+        with Tracker() as tracker:
+            checkpoint(pid, image, tracker=tracker)
+            length = time.monotonic() - start
+            assert "uw" in watched(pid)
+        for _ in range(WATCHES):
+            child = os.fork()
+            if child == 0:
+                watching(pid, image)
+            time.sleep(random.random() * length)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            Deadline(SETTLED, "the end of the guardian").wait_until(lambda: reap_orphans(pid))
+            await_equal(pid, before)
+            assert flags == watched(pid)
+
+
+def watching(pid: int, image: str) -> None:
+    """In a child: checkpoints of *pid*, each with a watch of its own, until somebody kills it."""
+    try:
+        while True:
+            with Tracker() as tracker:
+                checkpoint(pid, image, force=True, tracker=tracker)
+    finally:
+        os._exit(1)
+
+
+def watched(pid: int) -> set[str]:
+    """The flags that mappings of a process have."""
+    return {flag for entry in smaps_file.parse(read(pid, "smaps")) for flag in entry.flags}
 
 
 def endlessly(pid: int, image: str, live: LiveMode) -> None:

@@ -4,7 +4,7 @@ The kernel keeps, for memory in a userfaultfd's asynchronous write protection, a
 and takes it away when somebody writes (UFFD_FEATURE_WP_ASYNC, since 6.7): nobody waits or is told. PAGEMAP_SCAN
 tells which pages have no mark, and marks them, in one step.
 
-The process makes the userfaultfd itself, once, and crtool takes it over: it has none. Large private anonymous mappings
+The process makes the userfaultfd itself, once, and sends it to crtool: it has none. Large private anonymous mappings
 are registered by crtool. When the last descriptor is closed, crtool's death included, the kernel ends all of it.
 
 A page is taken to be *unchanged* only if we have marked it ourselves, its mapping has been ours without interruption,
@@ -28,9 +28,9 @@ from dataclasses import replace
 from crtool.abi import userfaultfd as uffd
 from crtool.errors import TargetDied
 from crtool.kernel import pagemap as page_map
-from crtool.kernel.process import pidfd_getfd, pidfd_open
 from crtool.procfs.maps import Mapping
 from crtool.procfs.smaps import Smap
+from crtool.puppet.postbox import take
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.resources.memory.ranges import Ranges, common, joined, less
 
@@ -90,21 +90,14 @@ class WriteWatch:
 
     @classmethod
     def of(cls, puppet: Puppet) -> WriteWatch | None:
-        """A watch over the address space of *puppet*, None if that cannot be."""
-        made = puppet.call("userfaultfd", os.O_CLOEXEC | os.O_NONBLOCK | uffd.USER_MODE_ONLY, must=False)
-        if not made.ok:
-            return None
+        """A watch over the address space of *puppet*, None if that cannot be. RemoteCallError if it cannot be asked."""
         try:
-            pidfd = pidfd_open(puppet.pid)
-            try:
-                door = pidfd_getfd(pidfd, made.value)
-            finally:
-                os.close(pidfd)
+            door = take(puppet, "userfaultfd", os.O_CLOEXEC | os.O_NONBLOCK | uffd.USER_MODE_ONLY)
         except OSError:
             return None
-        finally:
-            puppet.call("close", made.value, must=False)
         try:
+            if os.readlink(f"/proc/self/fd/{door}") != "anon_inode:[userfaultfd]":
+                raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))  # somebody else uses its file table
             fcntl.ioctl(door, uffd.UFFDIO_API, uffd.API.pack(uffd.UFFD_API, _FEATURES, 0))
         except OSError:  # before 6.7
             os.close(door)
