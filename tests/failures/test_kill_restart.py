@@ -125,11 +125,11 @@ def once(image: Path, pidns: bool | None = None) -> None:
 
 
 def settled(run: Run, whole: dict[int, tuple[int, ...]]) -> bool:
-    """Whether either nothing is left, or everything is there and nobody holds it."""
-    if not left_over(run):
+    """Whether either nothing is left, or everything is there, and nobody who holds it or cleans up."""
+    if not (left := left_over(run)):
         return True
     try:
-        return whole == census(run.root) and not any(traced(pid) for pid in whole)
+        return left == set(whole) and whole == census(run.root) and not any(traced(pid) for pid in whole)
     except (FileNotFoundError, ProcessLookupError):
         return False
 

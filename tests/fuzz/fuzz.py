@@ -93,7 +93,7 @@ def rounds(
             if not done.total() % _GARBAGE:
                 gc.collect()
             if not done.total() % _NEWS:
-                print(f"{time.strftime('%H:%M:%S')} {done.total()} inputs, {found.total()} must not be", flush=True)
+                print(f"{done.total()} inputs, {found.total()} must not be", file=sys.stderr, flush=True)
     return done, found
 
 

@@ -114,8 +114,9 @@ def test_a_cgroup_namespace(moved: bool, group: Path, tmp_path: Path) -> None:
             found = [str(obstacle) for obstacle in survey(root).obstacles]
             assert [line for line in found if "in the control group /" in line and "which is not put back" in line]
             return
+        members = family(root)
         checkpoint(root, image, leave="killed")
-        end(family(root))
+        end(members)
         assert "cgroup" in dry_run(image).namespaces
         pid = restart(image, detach=True).pid
         (inside,) = [
@@ -214,8 +215,9 @@ def test_a_container_with_mounts_of_its_own(pidns: bool, tmp_path: Path) -> None
     """The root lives in the mount namespace, which comes along with all that only it has; and so once more."""
     image, again = tmp_path / "x.crt", tmp_path / "y.crt"
     with container(tmp_path) as root, all_ended():
+        members = family(root)
         checkpoint(root, image, leave="killed")
-        end(family(root))
+        end(members)
         seen = dry_run(image)
         assert {"mount", "mount of /mnt (tmpfs)", "mount of /opt (/usr/share)"} <= set(seen.namespaces)
         assert "/srv/log" in seen.written
@@ -230,9 +232,9 @@ def test_a_container_with_mounts_of_its_own(pidns: bool, tmp_path: Path) -> None
             assert "pos:\t6\n" in Path(f"/proc/{pid}/fdinfo/7").read_text()
             Path(f"/proc/{pid}/fd/8").write_text("more\n")
             assert not os.path.exists("/mnt/data")
-            members = descendants()
+            members = family(pid) & descendants()
             checkpoint(pid, again, leave="killed", force=True)
-            end(family(pid) & members)
+            end(members)
         assert "more\n" == (tmp_path / "shared" / "log").read_text()
 
 
@@ -241,8 +243,9 @@ def test_a_mount_point_or_a_file_that_is_missing(pidns: bool | None, tmp_path: P
     """All or nothing: it is named, by the numbers of the image wherever the restart happens, and nobody is left."""
     image, shared = tmp_path / "x.crt", tmp_path / "shared"
     with container(tmp_path) as root, all_ended():
+        members = family(root)
         checkpoint(root, image, leave="killed")
-        end(family(root))
+        end(members)
         before = descendants()
         (shared / "log").unlink()
         with pytest.raises(EnvironmentDiffers, match="/srv/log: No such file"):
@@ -267,8 +270,9 @@ def test_what_is_mounted_in_a_tmpfs_is_no_part_of_it(tmp_path: Path) -> None:
         )
         with unshared("--pid --fork --mount-proc", script, tmp_path / "said") as root, all_ended():
             assert [] == list(survey(root).obstacles)
+            members = family(root)
             checkpoint(root, image, leave="killed")
-            end(family(root))
+            end(members)
             pid = restart(image, detach=True, pidns=False).pid
             assert "saved\nsocket\n" == told(pid, "cat /mnt/data/file; ls /mnt/data/bound")
             assert "socket\n" == told(pid, "test -S /mnt/one && echo socket")
@@ -295,8 +299,9 @@ def test_nothing_is_mounted_by_way_of_a_link(name: str, pidns: bool | None, tmp_
         "mount --bind bound there; mount --bind deep/bound too"
     )
     with unshared("--mount", script, tmp_path / "said") as root, all_ended():
+        members = family(root)
         checkpoint(root, image, leave="killed")
-        end(family(root))
+        end(members)
         before = descendants()
         shutil.rmtree(tmp_path / name)
         (tmp_path / name).symlink_to(host)
@@ -319,8 +324,9 @@ def test_nothing_is_opened_on_such_a_mount_by_way_of_a_link(use: str, tmp_path: 
     (host / "log").touch()
     moved = tmp_path / "bound" / "deep"
     with unshared("--mount", f"mount --bind bound there; {use}", tmp_path / "said") as root, all_ended():
+        members = family(root)
         checkpoint(root, image, leave="killed")
-        end(family(root))
+        end(members)
         shutil.rmtree(moved)
         moved.symlink_to(host)
         os.lchown(moved, 54321, 54321)
@@ -343,8 +349,9 @@ def test_a_place_that_is_replaced_while_it_is_mounted(tmp_path: Path, monkeypatc
 
     script = "mount -t tmpfs none place; echo saved >place/file"
     with unshared("--mount", script, tmp_path / "said") as root, all_ended():
+        members = family(root)
         checkpoint(root, image, leave="killed")
-        end(family(root))
+        end(members)
         monkeypatch.setattr(own_mounts, "resolve_plain", look)
         with pytest.raises(EnvironmentDiffers, match="/place has just been replaced"):
             restart(image, detach=True)
