@@ -16,16 +16,16 @@ __all__ = ["clone3", "clone3_call", "clone_call", "why_no_set_tid"]
 _STRUCT_SIZE = 88  # CLONE_ARGS_SIZE_VER2
 
 
-def clone3(flags: int, exit_signal: int, pids: Sequence[int] = ()) -> int:
+def clone3(flags: int, exit_signal: int, pids: Sequence[int] = (), child: Sequence[RawCall] = ()) -> int:
     """Makes a child of this process, as fork(2) does; returns its PID, and 0 in the child.
 
     *pids*: the child's PID in the innermost namespaces, outermost first, with the 1 of CLONE_NEWPID; EEXIST if one is
     taken. The C library of the child is not told of its TID: the child is to do little more than to execute another
-    program. Not a bare call: with other threads around, two children of a hundred would wait for the interpreter lock
-    for ever (:mod:`crtool.kernel.fork`).
+    program. If it does nothing else, *child* has the calls for that (:func:`crtool.kernel.fork.fork_by`). Not a bare
+    call: with other threads around, two children of a hundred would wait for the interpreter lock for ever.
     """
     with clone3_call(EcloneRequest.of_vector(flags, exit_signal, pids).clone3()) as call:
-        return fork_by(call)
+        return fork_by(call, child=child)
 
 
 @contextmanager

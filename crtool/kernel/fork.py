@@ -7,21 +7,22 @@ called here in the same order.
 
 What is left to be known, as with any fork of a process that has threads: only the calling one goes on in the child. A
 thread that is inside malloc, in C code that does not hold the interpreter lock, leaves the heap locked there: glibc
-repairs that in its own fork() only.
+repairs that in its own fork() only. So a child that is only to execute something else runs no Python at all.
 """
 
 from __future__ import annotations
 
 import collections
 import ctypes
+import functools
 import gc
 import itertools
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from crtool.abi.prctl import PR_GET_TID_ADDRESS
-from crtool.kernel.syscall import RawCall, syscall
+from crtool.kernel.syscall import RawCall, prepared, syscall
 
 __all__ = ["fork_by", "libc_tid_address"]
 
@@ -35,10 +36,11 @@ for _function in (_before, _after_in_parent, _after_in_child):
 _invoke = operator.methodcaller("__call__")
 
 
-def fork_by(call: RawCall, prelude: Iterable[RawCall] = ()) -> int:
+def fork_by(call: RawCall, prelude: Iterable[RawCall] = (), child: Sequence[RawCall] = ()) -> int:
     """Makes *call*, which bears a child; returns the child's PID, and 0 in the child. OSError if it fails.
 
-    The calls of *prelude* are made right before it.
+    The calls of *prelude* are made right before it. If there is a *child*, it makes these calls, whatever they answer,
+    ends with status 127 when they have returned, and nothing else happens there.
     """
     # Not one instruction of Python may be run between the call and _after_in_child, or the child may hang:
     #
@@ -49,11 +51,15 @@ def fork_by(call: RawCall, prelude: Iterable[RawCall] = ()) -> int:
     #
     # So what follows is one chain of C code: iterators that call functions. `result` is looked up in the table of
     # what comes next, 0 being the child, and kept by the tee. The collector would run finalizers in Python, too.
+    in_child: Callable[[], object] = _after_in_child
+    if child:
+        calls = map(_invoke, (*child, prepared("exit_group", 127)))
+        in_child = functools.partial(collections.deque, calls, 0)
     collecting = gc.isenabled()
     gc.disable()
     try:
         kept, result = itertools.tee(map(_invoke, (call,)))
-        after = map({0: _after_in_child}.get, result, (_after_in_parent,))
+        after = map({0: in_child}.get, result, (_after_in_parent,))
         collections.deque(map(_invoke, itertools.chain((_before, *prelude), after)), maxlen=0)
         pid: int = next(kept)
     finally:

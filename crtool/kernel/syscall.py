@@ -40,7 +40,7 @@ def syscall(name: str, *args: int) -> int:
 
 
 def prepared(name: str, *args: int) -> RawCall:
-    """A call, as of :func:`syscall`, that makes a child of this process, to be made later."""
+    """A call, as of :func:`syscall`, that makes a child of this process, or is made by one, to be made later."""
     return functools.partial(_syscall_holding_gil, cpu.NUMBERS[name], *args, *(0,) * (6 - len(args)))
 
 

@@ -11,6 +11,7 @@ A newborn needs no way home: until its release it dies with crtool (PTRACE_O_EXI
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import struct
@@ -26,7 +27,7 @@ from crtool.arch import cpu
 from crtool.errors import InternalError, RemoteCallError, TargetDied
 from crtool.kernel import clone, eclone, ptrace
 from crtool.kernel.eclone_request import EcloneRequest
-from crtool.kernel.syscall import syscall
+from crtool.kernel.syscall import RawCall, prepared, syscall
 from crtool.kernel.wait import WALL, Stop, WaitStatus, wait_for_stop
 from crtool.procfs.maps import Mapping, parse
 from crtool.puppet import last_pid
@@ -45,6 +46,7 @@ _OPTIONS = (
     | ptrace_abi.O_TRACECLONE
     | ptrace_abi.O_TRACEEXEC
 )
+_SIG_BLOCK = 0
 _RLIMIT_CORE = 4
 _PR_SET_NAME = 15
 _MFD_CLOEXEC, _MFD_EXEC = 1, 0x10
@@ -267,19 +269,22 @@ def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: in
     """
     elf = _memfd(_tiny_elf(space.start))
     gate, opener = os.pipe()
-    pid = _clone(flags, exit_signal, pids)
-    if pid == 0:
-        try:
-            os.close(opener)  # so that the read ends, with nothing, when crtool dies
-            if os.read(gate, 1):
-                _exec(elf)
-        finally:
-            os._exit(127)
+    # With the name "" it is the descriptor itself that is executed. Until that has come through the gate, and if crtool
+    # dies before, the name is one that leads nowhere.
+    name, none = ctypes.create_string_buffer(b"-"), (ctypes.c_ulong * 1)(0)
+    nobody, everything = ctypes.addressof(none), (ctypes.c_ulong * 1)(ALL_SIGNALS)
+    steps = (
+        prepared("rt_sigprocmask", _SIG_BLOCK, ctypes.addressof(everything), 0, 8),  # or one might end the read
+        prepared("close", opener),  # so that the read ends when crtool dies
+        prepared("read", gate, ctypes.addressof(name), 1),
+        prepared("execveat", elf, ctypes.addressof(name), nobody, nobody, _AT_EMPTY_PATH),
+    )
+    pid = _clone(flags, exit_signal, pids, steps)
     try:
         try:
             faults.point("root cloned")
             ptrace.seize(pid, _OPTIONS)
-            os.write(opener, b"!")
+            os.write(opener, b"\0")
             status = wait_for_stop(pid)
             if status.event != ptrace_abi.EVENT_EXEC:
                 raise InternalError(f"PID {pid}: unexpected stop ({status.kind.value}) at birth")
@@ -294,16 +299,23 @@ def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: in
             os.close(fd)
 
 
-def _clone(flags: int, exit_signal: int, pids: Sequence[int]) -> int:
-    """A child of crtool; its PID, and 0 in the child."""
+def _clone(flags: int, exit_signal: int, pids: Sequence[int], steps: Sequence[RawCall]) -> int:
+    """A child of crtool that takes *steps*; its PID."""
     if not last_pid.needed():
-        return clone.clone3(flags, exit_signal, pids)
+        return clone.clone3(flags, exit_signal, pids, steps)
     try:
-        return eclone.bear(EcloneRequest.of_vector(flags, exit_signal, pids))
+        pid = eclone.bear(EcloneRequest.of_vector(flags, exit_signal, pids))
     except OSError as error:
         if error.errno == errno.EBUSY:
             raise FileExistsError(errno.EEXIST, error.strerror) from None
         raise
+    if pid == 0:
+        try:
+            for step in steps:
+                step()
+        finally:
+            os._exit(127)
+    return pid
 
 
 def _memfd(content: bytes) -> int:
@@ -318,21 +330,6 @@ def _memfd(content: bytes) -> int:
         fd = syscall("memfd_create", address, _MFD_CLOEXEC)  # before 6.3: every memfd is executable
     os.write(fd, content)
     return fd
-
-
-def _exec(fd: int) -> None:
-    import ctypes  # noqa: PLC0415
-
-    empty = ctypes.create_string_buffer(b"")
-    null = (ctypes.c_ulong * 1)(0)
-    syscall(
-        "execveat",
-        fd,
-        ctypes.addressof(empty),
-        ctypes.addressof(null),
-        ctypes.addressof(null),
-        _AT_EMPTY_PATH,
-    )
 
 
 def _blank_out(pid: int, space: Space) -> Newborn:
