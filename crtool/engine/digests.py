@@ -18,6 +18,7 @@ from contextlib import suppress
 from hashlib import sha256
 
 from crtool.errors import TargetError
+from crtool.kernel.interruption import start
 from crtool.procfs.read import read
 from crtool.resources.files.inodes import Version, version_of
 
@@ -34,7 +35,7 @@ class Digests:
     def __init__(self, pids: Iterable[int]) -> None:
         self._pids = pids
         self._thread = threading.Thread(target=self._make, name="digests", daemon=True)
-        self._thread.start()
+        start(self._thread)
 
     def found(self) -> dict[Version, bytes]:
         """Waits for them."""

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
 
+from crtool.kernel.interruption import start
+
 __all__ = ["BUFFER_SIZE", "Pipeline"]
 
 # 1 MiB is where the cost of a hand-over (some 20 µs) is lost in that of copying (some 300 µs), and where a buffer
@@ -75,7 +77,7 @@ class Pipeline:
     def _hand_over(self) -> None:
         if self._thread is None:
             self._thread = Thread(target=self._work, name="crtool-image", daemon=True)
-            self._thread.start()
+            start(self._thread)
         if self._current is not None:
             self._full.put((self._current, self._filled))
             self._current = None

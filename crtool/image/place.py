@@ -3,6 +3,8 @@
 A file is written without a name (O_TMPFILE, since Linux 3.11), so that nothing is left of it however crtool
 ends, and is given its name by linkat(2) at the end, which never replaces anything. File systems that cannot do
 that (NFS, FAT…) get a hidden temporary name instead. A signal does not come between a name and the note of it.
+What replaces a file has a hidden name for a moment, the kernel having no way to do that in one step: only if crtool is
+killed just then, a whole image stays under that name.
 """
 
 from __future__ import annotations

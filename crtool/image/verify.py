@@ -12,6 +12,7 @@ from crtool.image.frames import Frames
 from crtool.image.header import Header
 from crtool.image.pipeline import BUFFER_SIZE
 from crtool.image.source import FileSource
+from crtool.kernel.interruption import start
 
 __all__ = ["Checking", "Progress", "damaged_chunks"]
 
@@ -39,7 +40,7 @@ def damaged_chunks(source: FileSource, header: Header, frames: Frames, progress:
         Thread(target=check, args=(source, header, frames, numbers, tally), daemon=True) for tally in tallies[1:]
     ]
     for helper in helpers:
-        helper.start()
+        start(helper)
     if tallies:
 
         def report() -> None:
@@ -67,7 +68,7 @@ class Checking:
 
     def start(self) -> None:
         """Sets to work. The process must not fork from here on to the end: a child would lack the thread."""
-        self._thread.start()
+        start(self._thread)
 
     def damaged(self, progress: Progress | None = None) -> list[int]:
         """Waits; the numbers of the damaged chunks."""

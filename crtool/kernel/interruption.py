@@ -10,8 +10,12 @@ from __future__ import annotations
 
 from contextlib import ContextDecorator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-__all__ = ["interrupt", "is_put_off", "whole"]
+if TYPE_CHECKING:
+    from threading import Thread
+
+__all__ = ["interrupt", "is_put_off", "start", "whole"]
 
 
 class _State:
@@ -48,6 +52,12 @@ def interrupt(error: BaseException, *, at_once: bool = False) -> None:
         _State.waiting = None
         raise error
     _State.waiting = error
+
+
+def start(thread: Thread) -> None:
+    """Starts *thread*. Python waits there for a sign of life, and an exception would leave locks in disorder."""
+    with whole:
+        thread.start()
 
 
 def is_put_off() -> bool:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from crtool.kernel.interruption import start, whole
 from crtool.puppet.burial import reap
 
 __all__ = ["Reaper"]
@@ -40,7 +41,7 @@ class Reaper:
             self._over.clear()
             thread = threading.Thread(target=self._run, daemon=True)
             with suppress(RuntimeError):  # a limit on the number of threads
-                thread.start()
+                start(thread)
                 self._thread = thread
 
     def attend(self, tracees: Callable[[], Iterable[int]]) -> None:
@@ -48,6 +49,7 @@ class Reaper:
         self.begin()
         self._tracees = tracees
 
+    @whole
     def end(self) -> None:
         """Tells it to end. It is waited for when crtool forks, or when there is time: by :meth:`await_end`."""
         if self._thread is not None:

@@ -14,6 +14,7 @@ import pytest
 from crtool.engine.checkpoint import checkpoint
 from crtool.engine.live import LiveMode
 from crtool.engine.tracker import Tracker
+from crtool.engine.verify import verify
 from crtool.errors import TargetDied
 from crtool.procfs import smaps as smaps_file
 from crtool.procfs import stat as stat_file
@@ -62,8 +63,16 @@ def test_a_target_survives_the_death_of_crtool_at_any_instant(part: int, tmp_pat
             Deadline(SETTLED, "the end of the guardian").wait_until(lambda: reap_orphans(run.root))
             await_equal(run.root, before)
         run.pass_judgement()
+        without_names_of_a_moment(tmp_path)
     finally:
         run.end()
+
+
+def without_names_of_a_moment(folder: Path) -> None:
+    """Who is killed as he replaces an image can leave the new one under its hidden name; then it is whole."""
+    for path in folder.glob(".image.*"):
+        verify(path)
+        path.unlink()
 
 
 @pytest.mark.timeout(600)
@@ -88,6 +97,7 @@ def test_nothing_stays_of_a_watch_over_what_is_written(tmp_path: Path) -> None:
             Deadline(SETTLED, "the end of the guardian").wait_until(lambda: reap_orphans(pid))
             await_equal(pid, before)
             assert flags == watched(pid)
+    without_names_of_a_moment(tmp_path)
 
 
 def watching(pid: int, image: str) -> None:
