@@ -23,6 +23,7 @@ from crtool.engine.snapshot import MemoryRecord, Snapshot
 from crtool.errors import EnvironmentDiffers
 from crtool.image.reader import ImageReader
 from crtool.image.verified import VerifiedReader
+from crtool.kernel import memfd
 from crtool.kernel.process import raise_file_limit
 from crtool.puppet.puppet import Puppet
 from crtool.resources.files import anonymous, inodes, kinds, pipes, uring
@@ -235,7 +236,7 @@ class Prepared:
             for start, view in self.pieces(position, padded):
                 done, part = 0, view[: max(0, min(len(view), length - start))]
                 while done < len(part):
-                    done += os.pwrite(fd, part[done:], offset + start + done)
+                    done += memfd.put(fd, part[done:], offset + start + done)
             position += padded
 
     def _has(self, fd: int, content: ContentRecord) -> bool:
@@ -243,7 +244,6 @@ class Prepared:
         if self.image.is_stream or tuple(inodes.data_extents(fd, content.size)) != content.extents:
             return False  # what has been read from a stream to compare it could not be read once more
         import mmap  # noqa: PLC0415
-
         position = content.data
         with mmap.mmap(-1, 1 << 20) as room, memoryview(room) as here:
             for offset, length in content.extents:

@@ -51,6 +51,7 @@ __all__ = [
 
 _DELETED = b" (deleted)"
 _ANONYMOUS = b"/dev/zero"
+_HUGE = b"/anon_hugepage (deleted)"
 _MEMFD = b"/memfd:"
 _RING = b"anon_inode:[io_uring]"
 _SEGMENT = re.compile(rb"/SYSV[0-9a-f]{8} \(deleted\)")  # System V shared memory
@@ -120,6 +121,7 @@ class SharedMemoryRecord:
     """Shared anonymous memory (MAP_SHARED | MAP_ANONYMOUS), or the content of a System V segment."""
 
     content: ContentRecord
+    huge_page_size: int = 0  # bytes, 0 for ordinary pages, and for a segment
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,8 @@ def describe(
         return RingMemoryRecord(ContentRecord(0, (), 0)), None
     if link.startswith(_MEMFD):
         return _memfd_record(fd, link, info, reserve), None
-    if (link in (_ANONYMOUS, _ANONYMOUS + _DELETED) or is_segment(link)) and stat.S_ISREG(info.st_mode):
-        return SharedMemoryRecord(_content(fd, info, reserve)), None
+    if (link in (_ANONYMOUS, _ANONYMOUS + _DELETED, _HUGE) or is_segment(link)) and stat.S_ISREG(info.st_mode):
+        return SharedMemoryRecord(_content(fd, info, reserve), os.fstatvfs(fd).f_bsize if link == _HUGE else 0), None
     if (name := _current_name(link, info)) is not None:
         record = PathRecord(
             path=name,
@@ -313,7 +315,7 @@ def make(record: InodeRecord, fill: Callable[[int, ContentRecord], None]) -> int
     PathRecord.
     """
     if isinstance(record, SharedMemoryRecord):
-        fd = memfd.shared_anonymous(max(record.content.size, 4096))
+        fd = memfd.shared_anonymous(max(record.content.size, 4096), record.huge_page_size)
         fill(fd, record.content)
         return fd
     if isinstance(record, MemfdRecord):
