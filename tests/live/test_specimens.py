@@ -20,9 +20,18 @@ def marks(specimen: Specimen, mode: str) -> list[pytest.MarkDecorator]:
     return chosen
 
 
+def is_tried_elsewhere(specimen: Specimen) -> bool:
+    """Ping sockets, where they are allowed to nobody: test_ping tries them in a network that allows them."""
+    if specimen.name != "raw_ping" or os.geteuid() != 0:
+        return False
+    first, last = map(int, Path("/proc/sys/net/ipv4/ping_group_range").read_text().split())
+    return not first <= os.getegid() <= last
+
+
 CASES = [
     pytest.param(specimen, mode, id=f"{specimen.name}-{mode}", marks=marks(specimen, mode))
     for specimen in catalogue()
+    if not is_tried_elsewhere(specimen)
     for mode in MODES
 ]
 
