@@ -7,12 +7,12 @@ From a pipe, or where frames have to be unpacked, crtool reads, and writes into 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from crtool.engine.contents import Run
 from crtool.engine.prepare import Prepared
 from crtool.engine.snapshot import MemoryRecord
-from crtool.errors import ImageError
+from crtool.errors import EnvironmentDiffers, ImageError
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import ANOTHER_COPY
 from crtool.puppet.batch import Batch
@@ -102,13 +102,25 @@ def _through_crtool(puppet: Puppet, prepared: Prepared, memory: MemoryRecord, pi
     """In the order in which a stream has the bytes; those of others have come by already, and are taken from them."""
     for piece in sorted(pieces, key=lambda piece: piece.offset):
         if prepared.image.is_stream and piece.offset < memory.data:
-            parts = prepared.copied(_other(prepared, piece.offset), piece.start, piece.length)
+            parts = _copied(prepared, piece)
         else:
             parts = prepared.pieces(piece.offset, piece.length)
         for at, view in parts:
             done = 0
             while done < len(view):
                 done += os.pwritev(puppet.memory, [view[done:]], piece.start + at + done)
+
+
+def _copied(prepared: Prepared, piece: Piece) -> Iterator[tuple[int, memoryview]]:
+    """The bytes of *piece* as :meth:`Prepared.pieces` gives them, from a process that has them already."""
+    memory, done = _other(prepared, piece.offset), 0
+    while done < piece.length:
+        view = prepared.room[: piece.length - done]
+        got = os.preadv(memory, [view], piece.start + done)
+        if not got:
+            raise EnvironmentDiffers("a process was killed before it was restored", "restart it again")
+        yield done, view[:got]
+        done += got
 
 
 def _other(prepared: Prepared, data: int) -> int:

@@ -62,6 +62,7 @@ class Lazy:
         self._image = image
         self._doors: list[_Door] = []
         self._pid = 0  # of the warden
+        self._closing = -1  # ends when server and warden have closed the open files of the tree
 
     def watch(self, puppet: Newborn, memory: MemoryRecord, runs: Sequence[Run]) -> None:
         """From here on *runs* of *memory*, in the order of their addresses, come when they are asked for."""
@@ -82,11 +83,19 @@ class Lazy:
         if not self._doors:
             return
         pidfds = [kernel_process.open_pidfd(pid, 0) for pid in pids]
+        self._closing, theirs = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
             _stay_behind(self._image, self._doors, pidfds, 0 if self.is_awaited else _PATIENCE)
-        for fd in (*pidfds, *(door.descriptor for door in self._doors)):
+        for fd in (theirs, *pidfds, *(door.descriptor for door in self._doors)):
             os.close(fd)
+
+    def await_close(self) -> None:
+        """Returns when the tree's open files are not open any more in server and warden."""
+        if self._closing >= 0:
+            os.read(self._closing, 1)
+            os.close(self._closing)
+            self._closing = -1
 
     def reap(self) -> None:
         """Takes note of the warden's end if nothing has to be brought any more, after a failure."""

@@ -12,6 +12,7 @@ import os
 import resource
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from crtool.arch import cpu
@@ -82,7 +83,6 @@ class Prepared:
         self._descriptions: list[int] = []
         self._nameless: dict[int, int] = {}  # inode index → descriptor of what had no name
         self._opened: dict[tuple[int, int], int] = {}  # (inode index, flags) → descriptor
-        self._buffer: memoryview | None = None
         self._all: list[int] = []
         self._sockets: RemadeSockets | None = None
         self.filled: list[tuple[MemoryRecord, int]] = []  # with a descriptor of the memory that has it
@@ -96,22 +96,30 @@ class Prepared:
         self.close()
 
     def close(self) -> None:
-        """Closes all of them here; the puppets have their own."""
+        """Gives back everything that is still here."""
         self.files.abandon()
         if self.lazy is not None:
             self.lazy.reap()
-        if self._postbox is not None:
-            self._postbox[0].close()
-            self._postbox = None
-        for fd in [*self._all, *self._nameless.values()]:
+        self.close_files()
+        for fd in self._nameless.values():
             os.close(fd)
         if self.relay_master >= 0:
             os.close(self.relay_master)
             self.relay_master = -1
-        self._all.clear()
         if self._sockets is not None:
             self._sockets.leave()
         self._nameless.clear()
+
+    def close_files(self) -> None:
+        """Closes the open files here, so that they are the tree's alone, and the end of the last writer is one."""
+        if self.lazy is not None:
+            self.lazy.await_close()
+        if self._postbox is not None:
+            self._postbox[0].close()
+            self._postbox = None
+        for fd in self._all:
+            os.close(fd)
+        self._all.clear()
 
     # -- making ---------------------------------------------------------------------------------------
 
@@ -230,37 +238,38 @@ class Prepared:
 
     def _fill(self, fd: int, content: ContentRecord) -> None:
         """Copies content from the image to *fd*."""
-        position = content.data
-        for offset, length in content.extents:
-            padded = -(-length // cpu.PAGE_SIZE) * cpu.PAGE_SIZE
-            for start, view in self.pieces(position, padded):
-                done, part = 0, view[: max(0, min(len(view), length - start))]
-                while done < len(part):
-                    done += memfd.put(fd, part[done:], offset + start + done)
-            position += padded
+        for offset, part in self._parts(content):
+            done = 0
+            while done < len(part):
+                done += memfd.put(fd, part[done:], offset + done)
 
     def _has(self, fd: int, content: ContentRecord) -> bool:
         """Whether *fd* has just that content."""
         if self.image.is_stream or tuple(inodes.data_extents(fd, content.size)) != content.extents:
             return False  # what has been read from a stream to compare it could not be read once more
         import mmap  # noqa: PLC0415
-        position = content.data
+
         with mmap.mmap(-1, 1 << 20) as room, memoryview(room) as here:
-            for offset, length in content.extents:
-                padded = -(-length // cpu.PAGE_SIZE) * cpu.PAGE_SIZE
-                for start, view in self.pieces(position, padded):
-                    part = view[: max(0, min(len(view), length - start))]
-                    if os.preadv(fd, [here[: len(part)]], offset + start) != len(part) or here[: len(part)] != part:
-                        return False
-                position += padded
-        return True
+            return all(
+                os.preadv(fd, [here[: len(part)]], offset) == len(part) and here[: len(part)] == part
+                for offset, part in self._parts(content)
+            )
 
-    def _room(self) -> memoryview:
-        if self._buffer is None:
-            import mmap  # noqa: PLC0415
+    def _parts(self, content: ContentRecord) -> Iterator[tuple[int, memoryview]]:
+        """The content of a file in pieces: where each is in the file, and a view of it."""
+        position = content.data
+        for offset, length in content.extents:
+            padded = -(-length // cpu.PAGE_SIZE) * cpu.PAGE_SIZE
+            for start, view in self.pieces(position, padded):
+                yield offset + start, view[: max(0, min(len(view), length - start))]
+            position += padded
 
-            self._buffer = memoryview(mmap.mmap(-1, 1 << 20))
-        return self._buffer
+    @cached_property
+    def room(self) -> memoryview:
+        """Memory for pieces on their way."""
+        import mmap  # noqa: PLC0415
+
+        return memoryview(mmap.mmap(-1, 1 << 20))
 
     def read(self, offset: int, view: memoryview) -> None:
         """Fills *view* from byte *offset* of the data area; a stream must be read in order."""
@@ -363,21 +372,10 @@ class Prepared:
         """Bytes *offset*… of the data area in pieces: how far each is from the beginning, and a view of it."""
         done = 0
         while done < length:
-            view = self._room()[: length - done]
+            view = self.room[: length - done]
             self.read(offset + done, view)
             yield done, view
             done += len(view)
-
-    def copied(self, memory: int, start: int, length: int) -> Iterator[tuple[int, memoryview]]:
-        """The same of what is at *start* in a process: *memory* is a descriptor of its /proc/PID/mem."""
-        done = 0
-        while done < length:
-            view = self._room()[: length - done]
-            got = os.preadv(memory, [view], start + done)
-            if not got:
-                raise EnvironmentDiffers("a process was killed before it was restored", "restart it again")
-            yield done, view[:got]
-            done += got
 
     def path(self, inode: int, flags: int = 0) -> bytes:
         """A path by which inode *inode* can be opened with *flags*."""

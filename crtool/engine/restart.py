@@ -268,6 +268,7 @@ def _release(living: list[Rebuilder], ground: Ground, prepared: Prepared) -> Non
     for process in living:
         process.outlive()
     prepared.revive()
+    prepared.close_files()
     ground.release()
     for process in living:
         process.release()

@@ -63,8 +63,12 @@ class Twin:
         Raises OSError if the kernel refuses the fork, or leaves the child more than it should have.
         """
         tid = held.fork(_clone_args)
-        wait_for_stop(tid)
-        newborn = Newborn(tid, held.scratch, os.open(f"/proc/{tid}/mem", os.O_RDWR | os.O_CLOEXEC))
+        try:
+            wait_for_stop(tid)
+            newborn = Newborn(tid, held.scratch, os.open(f"/proc/{tid}/mem", os.O_RDWR | os.O_CLOEXEC))
+        except BaseException:
+            _undo(held, tid)
+            raise
         twin = cls(held.pid, newborn)
         try:
             set_options(tid, ptrace_abi.O_TRACESYSGOOD | ptrace_abi.O_EXITKILL)
@@ -88,11 +92,7 @@ class Twin:
     def undo(self, held: HeldProcess) -> None:
         """Ends it and lets its owner, which still stands still, wait for it."""
         self.kill()
-        self.await_death()
-        number = number_in(held.pid, self.tid)
-        with suppress(ChildProcessError):
-            os.waitpid(self.tid, WALL)
-        held.call("wait4", number, 0, WALL, 0, must=False)
+        _undo(held, self.tid)
 
     def kill(self) -> None:
         """Ends it. The kernel takes its memory down; until :func:`bury` it is a zombie that only crtool can see."""
@@ -104,8 +104,23 @@ class Twin:
 
     def await_death(self) -> None:
         """Returns when it is dead, but still there."""
-        with suppress(ChildProcessError):
-            os.waitid(os.P_PID, self.tid, os.WEXITED | os.WNOWAIT | WALL)
+        _await_death(self.tid)
+
+
+def _await_death(tid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, tid, os.WEXITED | os.WNOWAIT | WALL)
+
+
+def _undo(held: HeldProcess, tid: int) -> None:
+    """Ends *tid*, which *held* has just born, and lets *held* wait for it."""
+    with suppress(ProcessLookupError):
+        os.kill(tid, 9)
+    _await_death(tid)
+    number = number_in(held.pid, tid)
+    with suppress(ChildProcessError):
+        os.waitpid(tid, WALL)
+    held.call("wait4", number, 0, WALL, 0, must=False)
 
 
 def number_in(owner: int, tid: int) -> int:

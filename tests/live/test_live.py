@@ -21,9 +21,11 @@ from crtool.engine.checkpoint import checkpoint
 from crtool.engine.verify import verify
 from crtool.errors import ObstacleError, TargetDied, TargetError
 from crtool.kernel.syscall import memory_address, syscall
+from crtool.kernel.wait import WaitStatus, wait_for_stop
 from crtool.procfs import stat as stat_file
 from crtool.procfs.read import read
 from crtool.procfs.tasks import processes
+from crtool.puppet import twin as twin_module
 
 from .harness.processes import descendants, reap_all
 from .victim import sleeper
@@ -174,6 +176,20 @@ def test_a_twin_that_is_killed_is_named_and_the_target_is_unharmed(image: str) -
         with suppress(TargetError):  # unless it was copied already
             checkpoint(pid, image, live="fork")
         os.waitpid(killer, 0)
+
+        assert [] == children(pid)
+        assert stat_file.parse(read(pid, "stat")).state == "S"
+
+
+def test_a_twin_that_is_killed_at_birth_is_buried(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill_and_wait(tid: int) -> WaitStatus:
+        os.kill(tid, signal.SIGKILL)
+        return wait_for_stop(tid)
+
+    monkeypatch.setattr(twin_module, "wait_for_stop", kill_and_wait)
+    with target() as pid:
+        with suppress(TargetError):
+            checkpoint(pid, image, live="fork")
 
         assert [] == children(pid)
         assert stat_file.parse(read(pid, "stat")).state == "S"

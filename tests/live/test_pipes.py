@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from crtool.engine.checkpoint import checkpoint
+from crtool.engine.restart import restart
+from crtool.procfs.tasks import processes as all_processes
+from crtool.puppet.birth import Newborn
+
 from .harness import processes
 from .harness.command import crtool
 from .screen import REPOSITORY
+from .victim import sleeper
 
 Process = subprocess.Popen[bytes]
 
@@ -148,3 +155,41 @@ def test_nobody_at_the_other_end(pipe: tuple[int, int], tmp_path: Path, mine: in
         target.poll()
         if mine == 1:
             os.close(ends["stdin"])
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_nobody_else_has_a_pipe_open_when_the_tree_goes_on(
+    lazy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the program would see the end of its last writer later than it comes."""
+    image, first = str(tmp_path / "image.crt"), 5000
+    others: list[set[int]] = []
+    release = Newborn.release
+
+    def prepare() -> mmap.mmap:
+        for number, fd in enumerate(os.pipe(), first):
+            os.dup2(fd, number)
+        return mmap.mmap(-1, 8 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
+
+    def look_and_release(puppet: Newborn) -> None:
+        others.append(holders(os.readlink(f"/proc/{puppet.pid}/fd/{first}")) - {puppet.pid})
+        release(puppet)
+
+    with sleeper(prepare) as pid:
+        checkpoint(pid, image, leave="killed")
+        monkeypatch.setattr(Newborn, "release", look_and_release)
+        restart(image, detach=True, lazy=lazy)
+
+    assert [set()] == others
+
+
+def holders(link: str) -> set[int]:
+    """Who has a descriptor that *link* tells of."""
+    found = set()
+    for pid in all_processes():
+        with suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{fd}") == link:
+                        found.add(pid)
+    return found
