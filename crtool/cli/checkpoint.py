@@ -136,8 +136,8 @@ _NOTES = (
         "Shared memory, semaphores and message queues of the kind that ipcs(1) lists belong to the machine and not to "
         "a process. With --sysvipc those are saved that a process of the tree has made, used last, or attached, and "
         "what is to be undone to semaphores; a restart makes them anew with their ids and keys, or gives those that "
-        "are still there what was in them. A tree that has an IPC namespace for itself brings all objects of it along, "
-        "without being asked.",
+        "are still there what was in them. Each IPC namespace that a tree has for itself comes along with all "
+        "its objects and sysctls, without being asked.",
     ),
 )
 

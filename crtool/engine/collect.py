@@ -14,7 +14,7 @@ from crtool.arch import cpu
 from crtool.engine import once
 from crtool.engine.freeze import Frozen, FrozenProcess
 from crtool.engine.host import host_of
-from crtool.engine.ipc import IpcCollector
+from crtool.engine.ipc_collect import IpcCollector
 from crtool.engine.made import MadeNamespaces
 from crtool.engine.mapped import MappedFiles
 from crtool.engine.numbers import FrozenNumbers
@@ -83,7 +83,6 @@ class Collector:
         contents, digests = report.policy.files == "content", report.digests
         self.inodes = Inodes(lambda length: self.layout.reserve(length).offset, contents=contents, digests=digests)
         self.connections = connections
-        self.files = OpenFiles(frozen, report, self.inodes, connections)
         self.spaces: list[AddressSpace] = []
         self._statuses: dict[int, Status] = {}  # of threads
         self._contexts: dict[int, tuple[Context, ...]] = {}  # of asynchronous input and output, by PID
@@ -92,7 +91,9 @@ class Collector:
         self._handler_ids = Identities(kernel_process.KCMP_SIGHAND)
         self._numbers = FrozenNumbers(frozen.processes, report.base.depth)
         self._made = MadeNamespaces(report.base, self.inodes.rooms)
-        self.ipc = IpcCollector(frozen, own=report.base.own_ipc, wanted=report.policy.sysvipc)
+        base, wanted = report.base, report.policy.sysvipc
+        self.ipc = IpcCollector(frozen, base=base.namespaces.ipc, own=base.own_ipc, wanted=wanted)
+        self.files = OpenFiles(frozen, report, self.inodes, connections, self.ipc.member_of)
 
     def __enter__(self) -> Collector:
         return self
@@ -106,12 +107,13 @@ class Collector:
     def collect(self) -> None:
         """Asks for all that only the frozen tree can tell; if it is to go on soon, its memory is copied or forked."""
         self._numbers.look()
+        self.ipc.look()
         self._await_quiet()
         if self._tracker is not None:
             self._tracker.begin()
         self._processes = [self._process(process) for process in self.frozen.processes.values()]
         self.files.settle()
-        self._ipc = self.ipc.record(self.inodes)
+        self._ipc, self._ipc_below = self.ipc.records(self.inodes)
         numbers = {record.pids[0] for record in self._processes}
         outside = {number for record in self._processes for number in (record.sid, record.pgid)} - numbers
         self._outside = tuple(sorted(number for number in outside if os.path.exists(f"/proc/{number}")))
@@ -132,6 +134,7 @@ class Collector:
             memories=memories,
             files=self.files.record(),
             ipc=self._ipc,
+            ipc_below=self._ipc_below,
         )
         depth = self.report.base.depth
         if depth:
@@ -244,12 +247,12 @@ class Collector:
             return lambda: index
         if self._tracker is not None:
             maps = self._tracker.look(process, maps)
-        inode_of = self._inode_of(process.door)
+        inode_of = self._inode_of(process.pid, process.door)
         rings = [mapping for mapping in maps if aio.is_ring(mapping)]
         records = aio.dump(process.pid, held.memory, rings, self._contexts.get(process.pid, ()))
         maps = [mapping for mapping in maps if not aio.is_ring(mapping)] if rings else maps
         found = mappings.obstacles(process.pid, maps, [frozenset()] * len(maps))
-        if not self.ipc.wanted:
+        if not self.ipc.is_wanted(process.pid):
             found += ipc_survey.attached(process.pid, maps)
         if found:
             raise ObstacleError(found)
@@ -274,16 +277,17 @@ class Collector:
 
         return finish
 
-    def _inode_of(self, pid: int) -> Callable[[Mapping], int]:
+    def _inode_of(self, pid: int, door: int) -> Callable[[Mapping], int]:
         known: dict[tuple[int, int, int, bytes, bool], int] = {}
 
         def inode_of(mapping: Mapping) -> int:
             key = (mapping.major, mapping.minor, mapping.inode, mapping.name, mapping.deleted)
             if key not in known:
-                with self._mapped.opened(pid, mapping) as (fd, link):
-                    known[key] = self.inodes.index(fd, link)
+                with self._mapped.opened(door, mapping) as (fd, link):
                     if ipc_survey.is_segment(mapping):
-                        self.ipc.add_segment(mapping.inode, known[key], fd)
+                        known[key] = self.ipc.segment(pid, mapping, fd, link, self.inodes)
+                    else:
+                        known[key] = self.inodes.index(fd, link)
             return known[key]
 
         return inode_of

@@ -102,6 +102,8 @@ def dry_run(
             truncated = [_shown(path) for path in prepared.files.to_be_cut]
             warnings += prepared.warnings
     made, changed = judge_objects(snapshot.ipc, own=place.surroundings.ipc, warn=warnings.append)
+    for below in snapshot.ipc_below:
+        made += judge_objects(below, own=True, warn=warnings.append)[0]
     settings = [thread.state.settings for process in snapshot.processes for thread in process.threads]
     credentials = [each.credentials for each in settings]
     capabilities = 0

@@ -1,130 +1,32 @@
-"""System V IPC of a tree: which objects come along, in which namespace they are made again, and when.
+"""What was in the IPC namespaces of a tree, at a restart: where it is made again, and when.
 
-An image has all objects of an IPC namespace that the tree has for itself, or some of crtool's own namespace if they
-were asked for. A restart makes them where crtool is, unless the tree had a namespace for itself, or gets a PID
-namespace, which is for copies: then it has one of its own.
+What was in a namespace that the tree has made comes into that. Other objects are made where crtool is, unless the tree
+had a namespace for itself, or gets a PID namespace, which is for copies: then it has one of its own.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
-from typing import TypeVar
 
-from crtool.engine.freeze import Frozen, FrozenProcess
 from crtool.engine.snapshot import IpcRecord, Snapshot
-from crtool.errors import EnvironmentDiffers, ObstacleError
+from crtool.errors import EnvironmentDiffers
 from crtool.kernel import sysvipc
 from crtool.puppet.batch import Batch
 from crtool.puppet.puppet import Puppet
-from crtool.resources.files.collector import Inodes
-from crtool.resources.ipc import queues, segments, semaphores, survey, undo
+from crtool.resources.ipc import posix, queues, segments, semaphores, settings, undo
 from crtool.resources.ipc.queues import QueueRecord
 from crtool.resources.ipc.segments import Piece, SegmentRecord
 from crtool.resources.ipc.semaphores import SetRecord
-from crtool.resources.ipc.undo import AdjustmentRecord
 from crtool.resources.memory.mappings import MappingRecord
 
-__all__ = ["IpcCollector", "IpcObjects", "judge_objects", "judge_rights"]
-
-_Record = TypeVar("_Record")
-
-
-class IpcCollector:
-    """Collects them while the tree stands still. Without *wanted* there are none."""
-
-    def __init__(self, frozen: Frozen, *, own: bool, wanted: bool) -> None:
-        """*own*: the tree has an IPC namespace for itself, that of its root."""
-        self._frozen = frozen
-        self._own = own
-        self.wanted = wanted or own
-        self._adjustments: list[AdjustmentRecord] = []
-        self._contents: dict[int, tuple[int, int]] = {}  # of segments, by id: index of the inode, page size
-        self._pids: set[int] = set()
-        self._users: set[int] = set()
-
-    def _inside(self) -> AbstractContextManager[None]:
-        return sysvipc.entered(self._frozen.processes[self._frozen.root].door) if self._own else nullcontext()
-
-    def add(self, process: FrozenProcess, puppet: Puppet) -> None:
-        """Asks a process, held as *puppet*, what it will have undone."""
-        pid, door = process.pid, process.door
-        self._pids.add(pid)
-        self._users.update((process.status.uid.real, process.status.uid.effective))
-        if not self.wanted:
-            return
-        sets: list[SetRecord] = []
-        if undo.has_list(door):
-            with self._inside():
-                for each in survey.listed("sem"):
-                    with suppress(OSError):  # removed meanwhile, or of somebody else who lets nobody look at it
-                        sets.append(semaphores.dump(each.id))
-        if sets:
-            self._adjustments.extend(undo.dump(puppet, pid, sets, lambda number: self._has_changed(pid, number)))
-
-    def _has_changed(self, pid: int, number: int) -> bool:
-        """Whether a process was the last to change a semaphore of set *number*."""
-        with self._inside(), suppress(OSError):
-            return pid in sysvipc.last_users(number)
-        return False
-
-    def add_segment(self, number: int, inode: int, fd: int) -> None:
-        """Segment *number* is attached somewhere; its content is *inode* of the image, and *fd* of ours."""
-        self._contents[number] = (inode, os.fstatvfs(fd).f_bsize)
-
-    def record(self, inodes: Inodes) -> IpcRecord | None:
-        """All of it, None if there is nothing."""
-        if not self.wanted:
-            return None
-        with self._inside():
-            sets = tuple(self._objects("sem", lambda number, used: semaphores.dump(number, used=used)))
-            there = {record.permissions.id for record in sets}
-            found = IpcRecord(
-                own=self._own,
-                segments=tuple(self._objects("shm", partial(self._segment, inodes))),
-                semaphores=sets,
-                queues=tuple(self._objects("msg", lambda number, used: queues.dump(number, used=used))),
-                adjustments=tuple(record for record in self._adjustments if record.set in there),
-            )
-        return found if found.own or found.segments or found.semaphores or found.queues else None
-
-    def _ids(self, kind: sysvipc.Kind) -> list[tuple[int, bool]]:
-        """The objects that come along, and whether the tree uses them."""
-        if self._own:
-            return [(each.id, True) for each in survey.listed(kind)]
-        found = dict(survey.belonging(kind, self._pids, self._users))
-        if kind == "shm":
-            found.update(dict.fromkeys(self._contents, True))
-        elif kind == "sem":
-            found.update((each.set, True) for each in self._adjustments)
-        return sorted(found.items())
-
-    def _objects(self, kind: sysvipc.Kind, dump: Callable[[int, bool], _Record]) -> Iterator[_Record]:
-        """Their records, without those that have been removed just now, and unused ones that crtool may not read."""
-        for number, used in self._ids(kind):
-            try:
-                yield dump(number, used)
-            except OSError as error:
-                if error.errno in (errno.EINVAL, errno.EIDRM):
-                    continue
-                if error.errno not in (errno.EACCES, errno.EPERM):
-                    raise
-                if used:
-                    raise ObstacleError([survey.unreadable(self._frozen.root, kind, number)]) from None
-
-    def _segment(self, inodes: Inodes, number: int, used: bool) -> SegmentRecord:
-        if number not in self._contents:
-            with segments.opened(number) as (fd, link):
-                self.add_segment(number, inodes.index(fd, link), fd)
-        return segments.dump(number, *self._contents[number], used=used)
+__all__ = ["IpcObjects", "IpcSpaces", "judge_objects", "judge_rights"]
 
 
 def judge_rights(snapshot: Snapshot, *, user: bool) -> None:
     """In a user namespace (*user*) crtool cannot make objects for the tree."""
-    if user and _objects_of(snapshot.ipc):
+    if user and any(map(_objects_of, snapshot.ipcs)):
         raise EnvironmentDiffers("System V IPC objects can only be made anew by root", "run crtool as root")
 
 
@@ -152,11 +54,14 @@ def judge_objects(record: IpcRecord | None, *, own: bool, warn: Callable[[str], 
             if each.used:
                 raise
             warn(error.message)
+    made += [f"POSIX message queue /{each.name.decode(errors='replace')}" for each in record.posix]
     return made, changed
 
 
 def _objects_of(record: IpcRecord | None) -> bool:
-    return record is not None and bool(record.segments or record.semaphores or record.queues)
+    if record is None:
+        return False
+    return bool(record.segments or record.semaphores or record.queues or record.settings or record.posix)
 
 
 @contextmanager
@@ -170,7 +75,7 @@ def _entered(pid: int) -> Iterator[None]:
 
 
 class IpcObjects:
-    """The objects of a restart under way."""
+    """The objects of one namespace of a restart under way."""
 
     def __init__(self, record: IpcRecord | None, warn: Callable[[str], None]) -> None:
         self._warn = warn
@@ -205,6 +110,9 @@ class IpcObjects:
             return
         assert self._record is not None
         with self._inside():
+            settings.raise_limits(self._record.settings)
+            for named in self._record.posix:
+                posix.restore(named)
             for segment in self._record.segments:
                 with self._forgiven(segment.used):
                     self._make_segment(segment)
@@ -286,6 +194,7 @@ class IpcObjects:
         """
         if not _objects_of(self._record):
             return
+        assert self._record is not None
         with self._inside():
             for segment in self._new:
                 segments.fill(segment, content(segment.inode))
@@ -296,6 +205,7 @@ class IpcObjects:
                 self._later(queues.update(queue))
             for segment in self._old_segments:
                 segments.fill(segment, content(segment.inode))
+            settings.restore(self._record.settings)
 
     def keep(self) -> None:
         """When nothing can fail any more: all of it stays."""
@@ -308,3 +218,56 @@ class IpcObjects:
             self._back.pop_all()  # all of it ends with the namespace
         self._back.close()
         self._held.close()
+
+
+class IpcSpaces:
+    """All of them: that of the root of the tree, and those that it has made."""
+
+    def __init__(self, snapshot: Snapshot, warn: Callable[[str], None]) -> None:
+        self._first = IpcObjects(snapshot.ipc, warn)
+        self._made = {record.member: IpcObjects(record, warn) for record in snapshot.ipc_below}  # by first member
+
+    def _all(self) -> Iterable[IpcObjects]:
+        return (self._first, *self._made.values())
+
+    def __contains__(self, inode: int) -> bool:
+        """Whether that inode of the image is the content of a segment."""
+        return any(inode in each for each in self._all())
+
+    def inside(self, member: int = 0) -> AbstractContextManager[None]:
+        """crtool, in the IPC namespace whose first member is *member*; 0: that of the root."""
+        return self._made[member].inside() if member else self._first.inside()
+
+    def make(self, root: int, *, own: bool) -> None:
+        """Fills the namespace of process *root*; see :meth:`IpcObjects.make`."""
+        self._first.make(root, own=own)
+
+    def make_below(self, puppets: Mapping[int, Puppet]) -> None:
+        """Fills those that the tree has made, when they are there."""
+        for member, each in self._made.items():
+            each.make(puppets[member].pid, own=True)
+
+    def attach(self, batch: Batch, mappings: Sequence[MappingRecord]) -> None:
+        """Adds the calls by which a process attaches the segments among its *mappings*."""
+        for each in self._all():
+            each.attach(batch, mappings)
+
+    def adjust(self, puppets: Mapping[int, Puppet]) -> None:
+        """Gives the processes what they will have undone."""
+        for each in self._all():
+            each.adjust(puppets)
+
+    def settle(self, content: Callable[[int], int]) -> None:
+        """Gives everything its content; that of what was there before comes last."""
+        for each in (*self._made.values(), self._first):
+            each.settle(content)
+
+    def keep(self) -> None:
+        """When nothing can fail any more: all of it stays."""
+        for each in self._all():
+            each.keep()
+
+    def abandon(self) -> None:
+        """After a failure, when the processes have been killed."""
+        for each in self._all():
+            each.abandon()

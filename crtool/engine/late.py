@@ -67,7 +67,7 @@ def _born(living: Sequence[Rebuilder], puppets: Mapping[int, Newborn], prepared:
     tasks = {pid: puppet.tid for pid, puppet in puppets.items()}
     for process in living:
         tasks.update({tid: puppet.tid for tid, puppet in process.threads.items()})
-    return Born(puppets.__getitem__, tasks.get, prepared.path, {}, {})
+    return Born(puppets.__getitem__, tasks.get, prepared.path, {}, {}, prepared.ipc.inside)
 
 
 def _number(prepared: Prepared, handed: Mapping[int, int], description: int) -> int:

@@ -20,6 +20,7 @@ from crtool.procfs import ns as ns_file
 from crtool.procfs.read import alive, entries
 from crtool.puppet.batch import Batch
 from crtool.puppet.puppet import Puppet
+from crtool.resources.ipc import posix
 from crtool.resources.namespaces import cgroup, ipc, mounts, net, own_mounts, uts
 from crtool.resources.namespaces.cgroup import CgroupNamespaceRecord
 from crtool.resources.namespaces.ipc import IpcNamespaceRecord
@@ -90,8 +91,6 @@ class MadeNamespaces:
             pid, door = next(iter(members.items()))
             if kind == "net":
                 yield f"PID {pid}: sysctls and firewall rules of its network namespace are lost"
-            elif kind == "ipc":
-                yield f"PID {pid}: sysctls of its IPC namespace are lost"
             elif kind == "mnt":
                 with suppress(TargetDied):
                     if mounts.mixed(door):
@@ -109,7 +108,7 @@ class MadeNamespaces:
 
     def _judge(self, kind: str, door: int, members: Mapping[int, int]) -> str | None:
         if kind == "ipc":
-            return ipc.obstacle(door)
+            return next(iter(posix.hindrances_of(door)), None)
         if kind == "cgroup":
             return cgroup.obstacle(members.values())
         if kind == "net":

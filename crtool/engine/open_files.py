@@ -7,7 +7,7 @@ borrowed: crtool itself asks, peeks and measures what is behind them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from crtool.engine.freeze import Frozen
@@ -54,7 +54,15 @@ def opened(path: str, flags: int = os.O_PATH) -> Iterator[tuple[int, bytes]]:
 class OpenFiles:
     """Collects what the processes of a frozen tree have open."""
 
-    def __init__(self, frozen: Frozen, report: Report, inodes: Inodes, connections: Connections) -> None:
+    def __init__(
+        self,
+        frozen: Frozen,
+        report: Report,
+        inodes: Inodes,
+        connections: Connections,
+        member: Callable[[OpenFile], int],
+    ) -> None:
+        """*member*: as of :class:`kinds.Shared`."""
         self.losses: list[str] = []  # what of open files does not come back
         self._frozen = frozen
         self._report = report
@@ -82,6 +90,7 @@ class OpenFiles:
             self.unix.dump,
             self._guard,
             self._lost,
+            member,
         )
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from crtool.engine.surroundings import NamespaceSurvey
 from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel.process import pidfd_open
 from crtool.procfs import fdinfo as fdinfo_file
+from crtool.procfs import ns as ns_file
 from crtool.procfs import status as status_file
 from crtool.procfs.read import entries, read
 from crtool.procfs.status import Status
@@ -215,7 +216,8 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
         report.memory += memory
         report.small += memory if memory < SMALL else 0
     report.threads += status.threads
-    if not report.policy.sysvipc and not report.base.own_ipc:
+    own_ipc = report.base.own_ipc or ns_file.inode(door, "ipc") != report.base.namespaces.ipc
+    if not report.policy.sysvipc and not own_ipc:
         report.obstacles.extend(ipc_survey.obstacles(pid, door, threads=status.threads))
         report.warnings.extend(ipc_survey.lost(pid, door, threads=status.threads))
     maps = read(door, "maps")

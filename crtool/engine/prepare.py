@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from crtool.arch import cpu
 from crtool.engine.changed import ChangedFiles, FileJudge
-from crtool.engine.ipc import IpcObjects
+from crtool.engine.ipc import IpcSpaces
 from crtool.engine.lazy import Lazy
 from crtool.engine.made import members_of_mounts
 from crtool.engine.snapshot import MemoryRecord, Snapshot
@@ -69,7 +69,7 @@ class Prepared:
         self.apart = apart
         self.image = image
         self.warnings: list[str] = []
-        self.ipc = IpcObjects(snapshot.ipc, self.warnings.append)
+        self.ipc = IpcSpaces(snapshot, self.warnings.append)
         self.files = FileJudge(snapshot, changed, self.warnings.append, apart=apart)
         highest = max((d.fd for table in snapshot.files.tables for d in table.descriptors), default=0)
         self.base = max(highest + 1, _LOWEST_BASE)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NoReturn
 
 from crtool.engine.contents import Run, saved_runs
-from crtool.engine.snapshot import MemoryRecord, ProcessRecord, Snapshot
+from crtool.engine.snapshot import IpcRecord, MemoryRecord, ProcessRecord, Snapshot
 from crtool.errors import ImageError, Obstacle
 from crtool.image import codec
 from crtool.image.header import PAGE_SIZES
@@ -22,6 +22,7 @@ from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.fanotify import FanotifyRecord
 from crtool.resources.files.inodes import ContentRecord, InodeRecord, MountedRecord, PathRecord, RingMemoryRecord
 from crtool.resources.files.inotify import InotifyRecord
+from crtool.resources.files.mqueue import MqueueRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets.unix import UnixRecord
@@ -29,6 +30,7 @@ from crtool.resources.files.uring import UringRecord
 from crtool.resources.memory import aio, pages
 from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 from crtool.resources.namespaces import tmpfs
+from crtool.resources.namespaces.ipc import IpcNamespaceRecord
 from crtool.resources.namespaces.mounts import MountsRecord
 from crtool.resources.namespaces.own_mounts import MountRecord
 
@@ -214,7 +216,7 @@ def _judge_rings(snapshot: Snapshot) -> None:
     used |= {record.inode for record in files.descriptions if isinstance(record, RegularRecord)}
     used |= {mark.inode for record in files.descriptions if isinstance(record, FanotifyRecord) for mark in record.marks}
     used |= {each.inode for group in files.descriptions if isinstance(group, InotifyRecord) for each in group.watches}
-    used |= set() if snapshot.ipc is None else {segment.inode for segment in snapshot.ipc.segments}
+    used |= {segment.inode for record in snapshot.ipcs for segment in record.segments}
     if used & set(memories):
         _refuse("the memory of an io_uring is used as a file")
 
@@ -256,10 +258,21 @@ def _judge_mounted(snapshot: Snapshot) -> None:
 
 
 def _judge_ipc(snapshot: Snapshot, living: set[int]) -> None:
-    if (record := snapshot.ipc) is None:
-        return
+    made = [each.members for each in snapshot.namespaces if isinstance(each, IpcNamespaceRecord)]
+    members = {pids[0]: set(pids) for pids in made}
+    below = [record.member for record in snapshot.ipc_below]
+    queues = {each.member for each in snapshot.files.descriptions if isinstance(each, MqueueRecord)} - {0}
+    contents = [segment.inode for record in snapshot.ipcs for segment in record.segments]
+    if len(set(below)) < len(below) or not members.keys() >= set(below) >= queues or len(set(contents)) < len(contents):
+        _refuse("the image tells of IPC namespaces that it lacks, or of content that they share")
+    for record in snapshot.ipcs:
+        _judge_objects(record, snapshot.files.inodes, members[record.member] if record.member else living)
+
+
+def _judge_objects(record: IpcRecord, inodes: Sequence[InodeRecord], living: set[int]) -> None:
+    if any(not each.name or b"/" in each.name or b"\0" in each.name for each in record.posix):
+        _refuse("the image has a message queue with an impossible name")
     for segment in record.segments:
-        inodes = snapshot.files.inodes
         if not 0 <= segment.inode < len(inodes) or isinstance(inodes[segment.inode], PathRecord | MountedRecord):
             _refuse(f"the image lacks the content of System V shared memory with id {segment.permissions.id}")
     counts = {each.permissions.id: len(each.levels) for each in record.semaphores}

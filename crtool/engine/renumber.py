@@ -52,6 +52,7 @@ def renumbered(snapshot: Snapshot, table: dict[int, int], depth: int) -> Snapsho
         processes=tuple(_process(record, other, depth) for record in snapshot.processes),
         files=_files(snapshot.files, other),
         ipc=None if snapshot.ipc is None else _ipc(snapshot.ipc, other),
+        ipc_below=tuple(_ipc(record, other) for record in snapshot.ipc_below),
     )
 
 
@@ -84,7 +85,9 @@ def _thread(record: ThreadRecord, other: _Number, depth: int) -> ThreadRecord:
 
 
 def _ipc(record: IpcRecord, other: _Number) -> IpcRecord:
-    return replace(record, adjustments=tuple(replace(each, pid=other(each.pid)) for each in record.adjustments))
+    member = other(record.member) if record.member else 0
+    adjustments = tuple(replace(each, pid=other(each.pid)) for each in record.adjustments)
+    return replace(record, member=member, adjustments=adjustments)
 
 
 def _files(files: FilesRecord, other: _Number) -> FilesRecord:

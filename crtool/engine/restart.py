@@ -304,6 +304,7 @@ def _rebuild(
     kernel_vdso = _vdso_code(puppets[snapshot.root])
     here = registry.born(puppets[snapshot.root])
     make_namespaces(snapshot, puppets)
+    prepared.ipc.make_below(puppets)
     prepared.rooms = {pid: puppet.pid for pid, puppet in puppets.items()}
     numbers = Numbers(snapshot)
     _bring_to_foreground(puppets, prepared, numbers)
@@ -337,7 +338,7 @@ def _rebuild(
             prepared.lazy.start(process.puppet.pid for process in living)
         for process in living:
             process.births()
-    with clock.stage(Stage.FILES), prepared.ipc.inside() if prepared.late else nullcontext():  # as message queues are
+    with clock.stage(Stage.FILES):
         complete_files(living, puppets, prepared)
     for owner in snapshot.files.owners:
         batch = Batch()

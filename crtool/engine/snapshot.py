@@ -24,9 +24,11 @@ from crtool.resources.files.pipes import PipeRecord
 from crtool.resources.files.pty import PtyRecord
 from crtool.resources.files.table import TableRecord
 from crtool.resources.files.terminals import CallersRecord
+from crtool.resources.ipc.posix import PosixQueueRecord
 from crtool.resources.ipc.queues import QueueRecord
 from crtool.resources.ipc.segments import SegmentRecord
 from crtool.resources.ipc.semaphores import SetRecord
+from crtool.resources.ipc.settings import SettingRecord
 from crtool.resources.ipc.undo import AdjustmentRecord
 from crtool.resources.memory.aio import RingRecord
 from crtool.resources.memory.bounds import BoundsRecord
@@ -153,13 +155,16 @@ class FilesRecord:
 
 @dataclass(frozen=True)
 class IpcRecord:
-    """System V IPC."""
+    """What is in an IPC namespace."""
 
-    own: bool  # the tree had an IPC namespace for itself
+    own: bool  # the tree had it for itself
     segments: tuple[SegmentRecord, ...]
     semaphores: tuple[SetRecord, ...]
     queues: tuple[QueueRecord, ...]
     adjustments: tuple[AdjustmentRecord, ...]
+    member: int = 0  # PID of the first member of the namespace, if the tree has made it; 0 for that of its root
+    settings: tuple[SettingRecord, ...] = ()
+    posix: tuple[PosixQueueRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,3 +180,9 @@ class Snapshot:
     memories: tuple[MemoryRecord, ...]
     files: FilesRecord
     ipc: IpcRecord | None = None
+    ipc_below: tuple[IpcRecord, ...] = ()  # of those that it has made and that are not just empty
+
+    @property
+    def ipcs(self) -> tuple[IpcRecord, ...]:
+        """Of all its IPC namespaces."""
+        return self.ipc_below if self.ipc is None else (self.ipc, *self.ipc_below)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 
 from crtool.kernel.syscall import memory_address, syscall
 
-__all__ = ["attributes", "open_queue", "unlink"]
+__all__ = ["attributes", "mounted", "open_queue", "send", "unlink"]
 
+_CLOEXEC = 1  # FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC
+_CREATE = 6  # FSCONFIG_CMD_CREATE
 _ATTR = struct.Struct("<8q")  # struct mq_attr: flags, most messages, largest message, messages now, four reserved
 
 
@@ -32,3 +35,27 @@ def unlink(name: bytes) -> None:
     """mq_unlink(3)."""
     text = ctypes.create_string_buffer(name)
     syscall("mq_unlink", ctypes.addressof(text))
+
+
+def send(fd: int, priority: int, text: bytes) -> None:
+    """mq_send(3); *fd* is non-blocking, or there is room."""
+    buffer = bytearray(text or 1)
+    syscall("mq_timedsend", fd, memory_address(memoryview(buffer)), len(text), priority, 0)
+
+
+def mounted() -> int:
+    """The folder of all queues of the IPC namespace that the caller is in, on a mount of its own (fsopen(2)).
+
+    Its device is that of each file of a queue.
+    """
+    kind = ctypes.create_string_buffer(b"mqueue")
+    context = syscall("fsopen", ctypes.addressof(kind), _CLOEXEC)
+    try:
+        syscall("fsconfig", context, _CREATE, 0, 0, 0)
+        mount = syscall("fsmount", context, _CLOEXEC, 0)
+        try:
+            return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=mount)
+        finally:
+            os.close(mount)
+    finally:
+        os.close(context)

@@ -18,6 +18,7 @@ __all__ = [
     "Kind",
     "Permissions",
     "Taken",
+    "anew",
     "attached",
     "change_values",
     "create",
@@ -84,6 +85,20 @@ def entered(pid: int) -> Iterator[None]:
             syscall("setns", other, CLONE_NEWIPC)
         finally:
             os.close(other)
+        try:
+            yield
+        finally:
+            syscall("setns", home, CLONE_NEWIPC)
+    finally:
+        os.close(home)
+
+
+@contextmanager
+def anew() -> Iterator[None]:
+    """crtool, which is in a new IPC namespace for as long as the block lasts."""
+    home = os.open("/proc/thread-self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscall("unshare", CLONE_NEWIPC)
         try:
             yield
         finally:

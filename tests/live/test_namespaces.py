@@ -18,7 +18,7 @@ from crtool.engine.checkpoint import checkpoint
 from crtool.engine.dry_run import dry_run
 from crtool.engine.preflight import survey
 from crtool.engine.restart import restart
-from crtool.errors import CrtoolError, EnvironmentDiffers
+from crtool.errors import CrtoolError, EnvironmentDiffers, ObstacleError
 from crtool.kernel.resolve import resolve_plain
 from crtool.procfs import cgroup as cgroup_file
 from crtool.resources.namespaces import own_mounts
@@ -28,6 +28,14 @@ from .harness.processes import Deadline, all_ended, descendants, end, family
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces")
 SCRATCH = "mount -t tmpfs none /mnt"
 LISTEN = f'{sys.executable} -c "import socket; socket.socket(1).bind(\\"/mnt/s\\")"'
+QUEUE = (
+    f'{sys.executable} -c "import ctypes; c = ctypes.CDLL(None); '
+    'c.mq_send(c.mq_open(b\\"/full\\", 66, 384, None), b\\"a\\", 1, 0)"'
+)
+LARGE = (
+    f'{sys.executable} -c "import ctypes; c = ctypes.CDLL(None); '
+    'c.msgsnd(c.msgget(0, 384), bytes([1] * 999), 900, 0)"; echo 100 >/proc/sys/kernel/msgmax'
+)
 SHELL = "echo ready; sleep 1000 & wait"
 
 
@@ -63,7 +71,8 @@ def below(command: str, option: str = "--mount") -> str:
         ("--uts", below(f"{SCRATCH}; head -c 70M /dev/zero >/mnt/big"), "has 70 MiB in it, and 64 are saved"),
         ("--uts", below(f"{SCRATCH}; {LISTEN}"), "has the socket /s in it"),
         ("--mount", "umount -l /dev/pts", "does not have /dev/pts (devpts) mounted in a mount"),
-        ("--uts", below("ipcmk -Q >/dev/null", "--ipc"), "has System V message queues in an IPC namespace of its own"),
+        ("--uts", below(QUEUE, "--ipc"), "has the POSIX message queue /full with 1 messages in an IPC namespace of"),
+        ("--ipc", QUEUE, "has the POSIX message queue /full with 1 messages in an IPC namespace of its own"),
         ("--net", "ip link add more type bridge", "has the interface more in a network namespace of its own"),
         ("--net", "ip address add 10.9.8.7/32 dev lo", "has the address 10.9.8.7 in a network namespace of its own"),
         ("--user --map-root-user", "", "has capabilities in a user namespace, which would be rights over"),
@@ -77,6 +86,39 @@ def test_what_cannot_be_made_again_is_named(options: str, script: str, words: st
 
     assert found
     assert [line for line in found if words in line], found
+
+
+SEGMENT = """
+import ctypes, os, time
+c = ctypes.CDLL(None)
+c.shmat.restype = ctypes.c_void_p
+os.fork() or time.sleep(1000)
+c.unshare(0x08000000)
+c.shmat(c.shmget(0, 4096, 0o1600), None, 0)
+open("attached", "w").close()
+if not os.fork():
+    c.unshare(0x08000000)
+    c.shmget(0, 4096, 0o1600)
+    open("done", "w").close()
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (below(LARGE, "--ipc"), "holds a message larger than kernel.msgmax is now"),
+        (f"{sys.executable} -c '{SEGMENT}' & until [ -e done ]; do sleep 0.01; done", "of another IPC namespace"),
+    ],
+    ids=["large", "segment"],
+)
+def test_what_only_shows_when_everybody_stands_still_is_named(script: str, words: str, tmp_path: Path) -> None:
+    with unshared("--uts", script, tmp_path / "said") as pid:
+        with pytest.raises(ObstacleError) as caught:
+            checkpoint(pid, tmp_path / "x.crt")
+
+        assert words in str(caught.value)
+        assert [] == survey(pid).obstacles  # all go on, and could be asked again
 
 
 @pytest.fixture
@@ -131,10 +173,7 @@ def test_a_cgroup_namespace(moved: bool, group: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("script", "words"),
-    [
-        (below(":", "--ipc"), "sysctls of its IPC namespace are lost"),
-        (below("mount --make-shared /proc"), "mounts of its namespace that propagate otherwise than its root"),
-    ],
+    [(below("mount --make-shared /proc"), "mounts of its namespace that propagate otherwise than its root")],
 )
 def test_what_is_lost_is_named(script: str, words: str, tmp_path: Path) -> None:
     with unshared("--uts", script, tmp_path / "said") as pid:

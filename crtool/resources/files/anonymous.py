@@ -7,6 +7,7 @@ A kind is a module with ``recognise``, ``dump`` and ``restore``; where some file
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +80,7 @@ class Around:
 
     inode: Callable[[OpenFile], int]  # the index of what a descriptor of ours refers to
     lost: Callable[[OpenFile, str], None]  # to be told what of a file does not come back
+    member: Callable[[OpenFile], int]  # as of kinds.Shared
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,9 @@ class Born:
     puppet: Callable[[int], Puppet]  # by PID
     task: Callable[[int], int | None]  # the number here of a process or thread of the image
     path: Callable[[int], bytes]  # of an inode, to be opened
-    queues: dict[int, int]  # inode of a message queue → a descriptor, in this process, that was made already
+    queues: dict[tuple[int, int], int]  # member and inode of a message queue → a descriptor here, made already
     maps: dict[int, int]  # number of a BPF map → the number that it has now
+    inside: Callable[[int], AbstractContextManager[None]]  # crtool, in the IPC namespace with that first member, or 0
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,9 @@ class Kind:
 
 
 def _open_queue(record: MqueueRecord, born: Born) -> int:
-    fd = mqueue.restore(record, born.queues.get(record.inode, -1))
-    born.queues.setdefault(record.inode, fd)
+    with born.inside(record.member):
+        fd = mqueue.restore(record, born.queues.get((record.member, record.inode), -1))
+    born.queues.setdefault((record.member, record.inode), fd)
     return fd
 
 
@@ -152,7 +156,7 @@ _KINDS = (
     Kind(
         mqueue.recognise,
         MqueueRecord,
-        lambda file, _: mqueue.dump(file),
+        lambda file, around: mqueue.dump(file, around.member(file)),
         restore_late=_open_queue,
         obstacle=mqueue.obstacle,
     ),
@@ -232,6 +236,8 @@ def renumbered(record: Any, other: Callable[[int], int]) -> Any:
         record = replace(record, pid=other(record.pid) or record.pid)
     if isinstance(record, ProcfsRecord):
         record = replace(record, tid=other(record.tid) or record.tid)
+    if isinstance(record, MqueueRecord) and record.member:
+        record = replace(record, member=other(record.member))
     if isinstance(record, UringRecord) and record.issuer:
         record = replace(record, issuer=other(record.issuer))
     return record

@@ -53,17 +53,19 @@ class Inodes:
         self._contents = contents
         self._digests = digests or {}
         self._kept: dict[tuple[int, int], KeptRecord | None] = {}  # by device and inode: it may have several names
-        self._index: dict[tuple[int, int, bytes], int] = {}
+        self._index: dict[tuple[int, int, bytes, int], int] = {}
 
-    def index(self, fd: int, link: bytes) -> int:
-        """The index of what *fd* (ours) refers to; *link* is the path that /proc shows for it."""
+    def index(self, fd: int, link: bytes, room: int = 0) -> int:
+        """The index of what *fd* (ours) refers to; *link* is the path that /proc shows for it. *room*: tells System V
+        segments of different IPC namespaces from each other, since their numbers are their ids.
+        """
         info = os.fstat(fd)
-        key = (info.st_dev, info.st_ino, link)
+        key = (info.st_dev, info.st_ino, link, room)
         if key in self._index:
             return self._index[key]
         # A nameless inode is one thing whatever it was called: two deleted hard links, a memfd and its mapping.
         # But the number of a System V segment is its id, which some other shared memory may have as well.
-        nameless = (info.st_dev, info.st_ino, b"/SYSV" if is_segment(link) else b"")
+        nameless = (info.st_dev, info.st_ino, b"/SYSV" if is_segment(link) else b"", room)
         if (same := self._index.get(nameless)) is not None:
             self._index[key] = same
             return same

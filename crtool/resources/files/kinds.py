@@ -57,6 +57,7 @@ class Shared:
     unix: Callable[[OpenFile], UnixRecord]  # its record, without what is in flight
     guard: Guard  # puts back what is changed for a look
     lost: Callable[[OpenFile, str], None]  # to be told what of a file does not come back
+    member: Callable[[OpenFile], int]  # of a message queue: the first who lives in its IPC namespace, 0 for the root's
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def only_in_tables(file: OpenFile) -> str | None:
 def dump(file: OpenFile, shared: Shared) -> DescriptionRecord:
     """The record of *file*, for which :func:`obstacle` has found none."""
     if (kind := anonymous.kind_of(file)) is not None:
-        return anonymous.dump(file, kind, Around(shared.inode, shared.lost))
+        return anonymous.dump(file, kind, Around(shared.inode, shared.lost, shared.member))
     if regular.recognise(file):
         return regular.dump(file, shared.inode(file))
     if pipes.recognise(file):

@@ -44,6 +44,7 @@ class MqueueRecord:
     most: int  # messages that it can hold
     largest: int  # bytes of a message
     messages: int  # in it then
+    member: int = 0  # first member of its IPC namespace, if the tree has made that; else 0
 
 
 def recognise(file: OpenFile) -> bool:
@@ -78,8 +79,8 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
     return None
 
 
-def dump(file: OpenFile) -> MqueueRecord:
-    """The record of *file*."""
+def dump(file: OpenFile, member: int) -> MqueueRecord:
+    """The record of *file*. *member*: first member of the IPC namespace that it is of, if the tree has made that."""
     most, largest, messages = mqueue.attributes(file.local)
     return MqueueRecord(
         name=file.link[1:].removesuffix(_DELETED) if _is_unlinked(file) else file.link[1:],
@@ -92,6 +93,7 @@ def dump(file: OpenFile) -> MqueueRecord:
         most=most,
         largest=largest,
         messages=messages,
+        member=member,
     )
 
 

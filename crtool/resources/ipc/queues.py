@@ -8,17 +8,19 @@ We ask by IPC_STAT, and look at the messages without taking them out (MSG_COPY, 
 We rebuild it by msgget(2), with the id chosen by /proc/sys/kernel/msg_next_id, and send the messages. In one that is
 still there, they take the place of those that are in it.
 
-Lost: the times, and the PIDs of who sent and received last. Refused: where the limits do not let it hold as much.
+Lost: the times, and the PIDs of who sent and received last. Refused: a message of more bytes than kernel.msgmax is now,
+which the kernel does not let be copied; at a restart, where the limits do not let it hold as much.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import takewhile
 from typing import TypeAlias
 
-from crtool.errors import EnvironmentDiffers
+from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError
 from crtool.kernel import sysvipc
 from crtool.kernel.sysvipc import Permissions, Taken
 from crtool.record import dataclass
@@ -46,13 +48,19 @@ class QueueRecord:
     used: bool  # by the tree; if not, one that is still there is left alone
 
 
-def dump(number: int, *, used: bool) -> QueueRecord:
-    """The record of queue *number*."""
+def dump(number: int, pid: int, *, used: bool) -> QueueRecord:
+    """The record of queue *number* of the tree of process *pid*."""
     permissions, _ = sysvipc.stat("msg", number)
     held, count, limit = sysvipc.queue_limits(number)
     messages = []
     for index in range(count):
-        message = sysvipc.peek(number, index, held)
+        try:
+            message = sysvipc.peek(number, index, held)
+        except OSError as error:
+            if error.errno == errno.EINVAL and sysvipc.stat("msg", number):  # else it has been removed
+                cause = f"the System V message queue with id {number} holds a message larger than kernel.msgmax is now"
+                raise ObstacleError([Obstacle(pid, "", cause, f"sysctl kernel.msgmax={held}")]) from None
+            raise
         if message is None:
             break
         messages.append(MessageRecord(*message))

@@ -26,6 +26,7 @@ from crtool.procfs import sysvipc as sysvipc_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import alive, read
 from crtool.procfs.sysvipc import Listed
+from crtool.resources.ipc import posix
 from crtool.resources.ipc.undo import has_list
 
 __all__ = [
@@ -103,10 +104,12 @@ def attached(pid: int, maps: Iterable[Mapping]) -> Iterator[Obstacle]:
 
 
 def closed(pid: int, door: int) -> Iterator[Obstacle]:
-    """Whether crtool may enter the IPC namespace of process *pid*, tried; *door*: a living thread of it."""
+    """Whether crtool may enter the IPC namespace of process *pid*, tried, and what there cannot be saved; *door*: a
+    living thread of it.
+    """
     try:
-        with sysvipc.entered(door):
-            pass
+        for why in posix.hindrances_of(door):
+            yield Obstacle(pid, "", why, posix.REMEDY)
     except PermissionError:
         yield Obstacle(pid, "", "lives in another ipc namespace, which crtool may not enter", "run crtool as root")
     except FileNotFoundError:

@@ -15,10 +15,12 @@ from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.fanotify import FanotifyRecord, MarkRecord
 from crtool.resources.files.inodes import ContentRecord, DeletedRecord, MountedRecord, PathRecord, RingMemoryRecord
 from crtool.resources.files.inotify import InotifyRecord, WatchRecord
+from crtool.resources.files.mqueue import MqueueRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.table import DescriptorRecord
 from crtool.resources.files.uring import UringRecord
+from crtool.resources.ipc.posix import PosixQueueRecord
 from crtool.resources.ipc.segments import SegmentRecord
 from crtool.resources.ipc.semaphores import SetRecord
 from crtool.resources.ipc.undo import AdjustmentRecord
@@ -84,6 +86,7 @@ def judge(
     namespaces=(),
     segments=(),
     adjustments=(),
+    below=(),
 ):
     sets = (SetRecord(OWNER, (1, 2), True),)
     table = SimpleNamespace(descriptors=tuple(DescriptorRecord(fd, found, False) for fd, found in descriptors))
@@ -102,7 +105,9 @@ def judge(
                 tables=(table,),
                 descriptions=(PipeEndRecord(0, 0), description),
             ),
-            ipc=IpcRecord(False, segments, sets, (), adjustments),
+            ipc=(first := IpcRecord(False, segments, sets, (), adjustments)),
+            ipc_below=below,
+            ipcs=(first, *below),
         ),
         DATA,
     )
@@ -112,7 +117,12 @@ def segment(inode):
     return SegmentRecord(OWNER, 4096, 0, False, False, inode, True)
 
 
+OWN = (IpcNamespaceRecord((10,)),)
+BELOW = IpcRecord(True, (segment(1),), (), (), (), 10)
+
+
 def test_what_is_there_is_found():
+    judge(namespaces=OWN, below=(BELOW,), description=MqueueRecord(b"a", False, 1, 0, 0, 0, 0, 1, 1, 0, 10))
     judge(
         namespaces=(IpcNamespaceRecord((10,)), MountsRecord((10,), 0, (ProcRecord(b"/proc", 0, 10, 0),))),
         segments=(segment(1),),
@@ -220,6 +230,12 @@ def test_a_ring_is_found():
         {"cwd": -1},
         {"namespaces": (IpcNamespaceRecord(()),)},
         {"namespaces": (IpcNamespaceRecord((10, 11)),)},
+        {"below": (BELOW,)},
+        {"namespaces": OWN, "below": (BELOW, BELOW)},
+        {"namespaces": OWN, "below": (BELOW,), "segments": (segment(1),)},
+        {"namespaces": OWN, "below": (replace(BELOW, segments=(segment(0),)),)},
+        {"namespaces": OWN, "below": (replace(BELOW, posix=(PosixQueueRecord(b"a/b", 0, 0, 0, 1, 1),)),)},
+        {"namespaces": OWN, "description": MqueueRecord(b"a", False, 1, 0, 0, 0, 0, 1, 1, 0, 10)},
         {"namespaces": (MountsRecord((10,), 0, (ProcRecord(b"/proc", 0, 12, 0),)),)},
         {"segments": (segment(0),)},
         {"segments": (segment(2),)},
