@@ -1,7 +1,8 @@
 """What all tests share.
 
-With CI=true a skipped test is a failed one, unless it is marked ``may_skip``. The tests of the folders in QUICK are
-marked ``quick``.
+With CI=true a skipped test is a failed one. What no package could supply is asked of the machine before
+(:mod:`tests.machine`): tests that need what it lacks are not collected, and the summary names them. The tests of the
+folders in QUICK are marked ``quick``.
 """
 
 from __future__ import annotations
@@ -10,23 +11,28 @@ import os
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 
-from tests import census
+from tests import census, machine
 
 QUICK = ("unit", "contract")
 STRICT = os.environ.get("CI", "").lower() in ("1", "true")
 
+
+IMPOSSIBLE = pytest.StashKey[dict[str, str]]()
+"""Tests that are not collected here, and what the machine lacks for them."""
 
 # How long an example takes says little on a machine that does other things as well.
 hypothesis.settings.register_profile("crtool", deadline=None)
 hypothesis.settings.load_profile("crtool")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Shells without job control start what goes into the background with SIGINT ignored; our targets need it."""
+    config.stash[IMPOSSIBLE] = {}
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -50,17 +56,46 @@ def nothing_stays(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         pytest.fail(f"left behind: {'; '.join(left)}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    impossible = {item: lacking for item in items if (lacking := lacking_for(item))}
+    config.stash[IMPOSSIBLE].update({name_of(item): lacking for item, lacking in impossible.items()})
+    config.hook.pytest_deselected(items=list(impossible))
+    items[:] = [item for item in items if item not in impossible]
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here) and item.path.relative_to(here).parts[0] in QUICK:
             item.add_marker(pytest.mark.quick)
 
 
+def lacking_for(item: pytest.Item) -> str:
+    """What the machine lacks of what the test's markers ``machine`` name."""
+    needs = {need: None for mark in item.iter_markers("machine") for need in mark.args}
+    if unknown := needs.keys() - machine.NEEDS.keys():
+        raise pytest.UsageError(f"{item.nodeid}: tests/machine.py does not say how to find out: {', '.join(unknown)}")
+    return ", ".join(lacking for need in needs if (lacking := machine.missing(need)) is not None)
+
+
+def name_of(item: pytest.Item) -> str:
+    """A specimen's, whatever is done to it, or the test's own."""
+    (*_, name) = [mark.kwargs["name"] for mark in item.iter_markers("machine") if mark.kwargs] or [item.nodeid]
+    return name
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells who started it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["impossible"] = session.config.stash[IMPOSSIBLE]
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[IMPOSSIBLE].update(getattr(node, "workeroutput", {}).get("impossible", {}))
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if STRICT and report.skipped and not hasattr(report, "wasxfail") and not item.get_closest_marker("may_skip"):
+    if STRICT and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI=true does not allow: {_reason(report.longrepr)}"
     return report
@@ -82,7 +117,7 @@ def _reason(about: object) -> object:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Figures that tests have recorded, and the fault matrices of tests/failures, each put together from the parts that
-    may have run in several workers.
+    may have run in several workers; and the tests that this machine has no place for.
     """
     passed = terminalreporter.stats.get("passed", [])
     properties = [one for report in passed for one in getattr(report, "user_properties", ())]
@@ -94,3 +129,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
         for table in tables(properties):
             terminalreporter.write_line(f"\n{table}")
+    for name, lacking in sorted(terminalreporter.config.stash[IMPOSSIBLE].items()):
+        terminalreporter.write_line(f"not possible here: {name}: {lacking}")

@@ -15,6 +15,7 @@ import pytest
 
 from crtool.engine.checkpoint import Leave, checkpoint
 from crtool.engine.verify import verify
+from tests.machine import freezer_root
 
 from ..live.harness.processes import Deadline
 from ..live.victim import sleeper
@@ -114,7 +115,7 @@ def test_an_image_that_is_whole_is_not_given_up(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.may_skip
+@pytest.mark.machine("a freezer")
 @pytest.mark.parametrize("point", ["batch 1", "call entered or left 1"])
 def test_somebody_freezes_the_target(point: str, tmp_path: Path) -> None:
     """It does not come back from a call of crtool's, and walks home when it thaws."""
@@ -127,15 +128,12 @@ def test_somebody_freezes_the_target(point: str, tmp_path: Path) -> None:
 def freezer(pid: int) -> Iterator[Callable[[bool], None]]:
     """What freezes, or thaws, the process by a control group."""
     name = f"crtool-test-{os.getpid()}"
-    old, new = Path("/sys/fs/cgroup/freezer"), Path("/sys/fs/cgroup")
-    if old.is_dir():
-        group, file, words = old / name, "freezer.state", ("THAWED", "FROZEN")
+    group = freezer_root() / name
+    if group.parent.name == "freezer":
+        file, words = "freezer.state", ("THAWED", "FROZEN")
     else:
-        group, file, words = new / name, "cgroup.freeze", ("0", "1")
-    try:
-        group.mkdir()
-    except OSError as error:
-        pytest.skip(f"no control group can be made: {error}")
+        file, words = "cgroup.freeze", ("0", "1")
+    group.mkdir()
 
     def set_frozen(wanted: bool) -> None:
         (group / file).write_text(words[wanted])

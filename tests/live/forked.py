@@ -19,7 +19,6 @@ import pytest
 from crtool.abi.clone import CLONE_NEWPID
 from crtool.abi.seccomp import SOCK_FILTER, SOCK_FPROG
 from crtool.kernel.eclone import CloneArgs, eclone
-from crtool.kernel.eclone_limits import Caller
 from crtool.kernel.ns_last_pid import is_taken
 from crtool.kernel.syscall import syscall
 
@@ -143,10 +142,7 @@ def drop_capability(*numbers: int) -> None:
     syscall("capset", ctypes.addressof(header), ctypes.addressof(data))
 
 
-def outermost(test: Any) -> Any:
-    """Marks a test that has to know all levels, which nobody can who is in an inner one."""
-    reason = "how many levels there are cannot be seen here"
-    return pytest.mark.may_skip(pytest.mark.skipif(not Caller.now().levels_are_all, reason=reason)(test))
+outermost = pytest.mark.machine("all levels of PID namespaces in sight")
 
 
 def refused(flags: int, args: Any, size: int | None, pids: Any) -> tuple[int | None, str]:

@@ -18,11 +18,8 @@ from crtool.kernel.syscall import syscall
 from crtool.kernel.wait import wait_for_stop
 
 pytestmark = [
-    pytest.mark.skipif(
-        os.geteuid() != 0 or not os.path.exists("/sys/kernel/btf/vmlinux"),
-        reason="needs root, and type information of the kernel (BTF)",
-    ),
-    pytest.mark.may_skip,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see what is in flight"),
+    pytest.mark.machine("bpf"),
 ]
 
 PROGRAM = """

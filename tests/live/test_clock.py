@@ -13,10 +13,7 @@ from crtool.procfs import timens
 from .harness.catalogue import Specimen, catalogue
 from .harness.run import Run, Skipped
 
-pytestmark = [
-    pytest.mark.skipif(not os.path.exists("/proc/self/ns/time"), reason="this kernel has no time namespaces"),
-    pytest.mark.may_skip,  # no package could supply them
-]
+pytestmark = pytest.mark.machine("time namespaces")
 
 NAMES = ("time_moments_end", "time_clock_readers", "time_sleep_absolute", "time_sleep_ends", "time_timer_clocks")
 SPECIMENS = [specimen for specimen in catalogue() if specimen.name in NAMES]

@@ -273,7 +273,7 @@ def test_pitfall_13_an_answer_of_a_seccomp_filter_does_not_mean_an_old_kernel():
     assert (4711, 4711) == in_child(first, lambda: eclone(CHLD | flag.CLONE_NEWPID | flag.CLONE_NEWNS))
 
 
-@pytest.mark.may_skip
+@pytest.mark.machine("pid_max of each PID namespace (Linux 6.14)")
 def test_pitfall_14_pid_max_is_that_of_the_namespace():
     """EINVAL, not EBUSY, and a restart says so before anybody is born."""
 
@@ -286,10 +286,8 @@ def test_pitfall_14_pid_max_is_that_of_the_namespace():
 
     before = _pid_max()
     (number, words), born_there = in_child(first, lambda: eclone(CHLD | flag.CLONE_NEWPID | flag.CLONE_NEWNS))
-    if _pid_max() != before:  # before 6.14 there was one for all; put it back
-        with open("/proc/sys/kernel/pid_max", "w") as file:
-            file.write(f"{before}")
-        pytest.skip("this kernel has one pid_max for all PID namespaces")
+
+    assert before == _pid_max()
     assert errno.EINVAL == number
     assert "PID 500 is out of range: numbers here are below 500" in words
     assert (499, 499) == born_there

@@ -35,15 +35,8 @@ def record_of(puppet, tid):
     return answer(puppet, lambda batch: mempolicy.dump(status_of(tid), batch))
 
 
-def needs_numa():
-    with newborn() as puppet:
-        if puppet.call("get_mempolicy", 0, 0, 0, 0, 0, must=False).errno == errno.ENOSYS:
-            pytest.skip("this kernel has no NUMA policies (CONFIG_NUMA)")
-
-
-@pytest.mark.may_skip
+@pytest.mark.machine("NUMA policies (CONFIG_NUMA)")
 def test_policies_of_two_threads_come_back():
-    needs_numa()
     with program(SOURCE) as target:
         first, second = tasks(target.pid)
         with hold(target.pid) as process:

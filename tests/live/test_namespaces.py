@@ -22,6 +22,7 @@ from crtool.errors import CrtoolError, EnvironmentDiffers, ObstacleError
 from crtool.kernel.resolve import resolve_plain
 from crtool.procfs import cgroup as cgroup_file
 from crtool.resources.namespaces import own_mounts
+from tests.machine import own_group
 
 from .harness.processes import Deadline, all_ended, descendants, end, family
 
@@ -123,18 +124,10 @@ def test_what_only_shows_when_everybody_stands_still_is_named(script: str, words
 
 @pytest.fixture
 def group() -> Iterator[Path]:
-    """A control group below that of this process, in whatever hierarchy lets one be made."""
-    for membership in cgroup_file.parse(Path("/proc/self/cgroup").read_bytes()):
-        for root in ("unified", "", membership.controllers[0] if membership.controllers else ""):
-            made = Path("/sys/fs/cgroup", root, os.fsdecode(membership.path).lstrip("/"), f"crtool-{os.getpid()}")
-            with suppress(OSError):
-                made.mkdir()
-                if (made / "cgroup.procs").exists():
-                    yield made
-                    Deadline(10, "the end of the group").wait_until(lambda made=made: removed(made))
-                    return
-                made.rmdir()
-    pytest.skip("no control group can be made here")
+    """A control group below that of this process."""
+    made = own_group(f"crtool-{os.getpid()}")
+    yield made
+    Deadline(10, "the end of the group").wait_until(lambda: removed(made))
 
 
 def removed(group: Path) -> bool:
@@ -143,7 +136,7 @@ def removed(group: Path) -> bool:
     return not group.exists()
 
 
-@pytest.mark.may_skip
+@pytest.mark.machine("a control group")
 @pytest.mark.parametrize("moved", [False, True], ids=["at-its-root", "elsewhere"])
 def test_a_cgroup_namespace(moved: bool, group: Path, tmp_path: Path) -> None:
     """It comes back if its root is where its members are; a group that would be lost is named."""

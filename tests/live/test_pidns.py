@@ -43,7 +43,13 @@ def numbers_of(pid: int) -> list[int]:
     return [int(word) for word in line.split()[1:]]
 
 
-@pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
+@pytest.mark.parametrize(
+    "specimen",
+    [
+        pytest.param(specimen, id=specimen.name, marks=pytest.mark.machine(*specimen.of_machine, name=specimen.name))
+        for specimen in SPECIMENS
+    ],
+)
 def test_specimens_find_everything_as_it_was(specimen: Specimen, tmp_path: Path) -> None:
     """Only somebody outside sees that the numbers are those of another namespace. An image of it is like the first."""
     assert len(NAMES) == len(SPECIMENS)

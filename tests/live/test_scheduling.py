@@ -51,16 +51,27 @@ CASES = {
 }
 
 
-@pytest.mark.may_skip
-@pytest.mark.parametrize("body", CASES.values(), ids=CASES)
+NEEDS = {
+    "deadline": "deadline scheduling",
+    "first in, first out, with a nice value to return to": "real-time scheduling",
+    "round robin": "real-time scheduling",
+    "time slice": "time slices on demand (Linux 6.12)",
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(body, id=name, marks=[pytest.mark.machine(NEEDS[name])] if name in NEEDS else [])
+        for name, body in CASES.items()
+    ],
+)
 def test_scheduling_comes_back(body):
     with program(alone(body)) as target:
         record = scheduling.dump(target.pid)
         target.end()
         with newborn(target.pid) as puppet:
             born = scheduling.dump(puppet.pid)
-            if record == born and "runtime" in body:
-                pytest.skip("this kernel gives ordinary threads no time slice of their own (before 6.12)")
 
             assert record != born
 

@@ -13,11 +13,8 @@ from .harness.run import Broken, Run, Skipped
 
 
 def marks(specimen: Specimen, mode: str) -> list[pytest.MarkDecorator]:
-    """The mode, for ``-m``; and whether a machine may lack what the specimen needs."""
-    chosen = [getattr(pytest.mark, mode)]
-    if set(specimen.needs) - {"root"}:
-        chosen.append(pytest.mark.may_skip)
-    return chosen
+    """The mode, for ``-m``; and what the specimen needs of the machine."""
+    return [getattr(pytest.mark, mode), pytest.mark.machine(*specimen.of_machine, name=specimen.name)]
 
 
 def is_tried_elsewhere(specimen: Specimen) -> bool:

@@ -18,7 +18,7 @@ import pytest
 
 from crtool.abi.clone import CLONE_NEWNET
 from crtool.engine.checkpoint import checkpoint
-from crtool.kernel import nftables, tun
+from crtool.kernel import tun
 from crtool.kernel.process import pidfd_getfd, pidfd_open
 from crtool.kernel.syscall import syscall
 
@@ -38,13 +38,7 @@ PATIENCE = 60.0
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a network namespace")
 
-NO_NFTABLES = nftables.why_not()
-
-
-def needs_nftables(test: Callable[..., None]) -> Callable[..., None]:
-    """Marks a test that has to hold connections, which not every kernel can, nor every user."""
-    wanted = pytest.mark.skipif(NO_NFTABLES is not None, reason=f"no nf_tables: {NO_NFTABLES}")
-    return pytest.mark.may_skip(wanted(test))
+needs_nftables = pytest.mark.machine("nf_tables")  # by which connections are held
 
 
 class Target:

@@ -72,7 +72,13 @@ def crtool(*arguments: object, **options: Any) -> subprocess.CompletedProcess[st
     return subprocess.run(**as_user(*command, text=True, capture_output=True, timeout=60, check=False, **options))
 
 
-@pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
+@pytest.mark.parametrize(
+    "specimen",
+    [
+        pytest.param(specimen, id=specimen.name, marks=pytest.mark.machine(*specimen.of_machine, name=specimen.name))
+        for specimen in SPECIMENS
+    ],
+)
 def test_specimens_find_everything_as_it_was(specimen: Specimen, folder: Path) -> None:
     run = Run(specimen, folder, user())
     try:

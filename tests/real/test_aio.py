@@ -12,11 +12,8 @@ import pytest
 from .midwork import PATIENCE, Program, Run, need
 
 pytestmark = [
-    pytest.mark.skipif(
-        os.geteuid() != 0 or not os.path.exists("/sys/kernel/btf/vmlinux"),
-        reason="needs root, and type information of the kernel (BTF)",
-    ),
-    pytest.mark.may_skip,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to see what is in flight"),
+    pytest.mark.machine("bpf"),
 ]
 COMMAND = (
     "fio", "--name=job", "--filename=data", "--size=8m", "--time_based", "--runtime=600", "--bs=4k", "--thread",

@@ -16,15 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from crtool.kernel import nftables
-
 from .midwork import PATIENCE, REPOSITORY, need
 
-NO_NFTABLES = nftables.why_not()
-pytestmark = [
-    pytest.mark.skipif(NO_NFTABLES is not None, reason=f"no nf_tables, by which connections are held: {NO_NFTABLES}"),
-    pytest.mark.may_skip,  # no package could supply that
-]
+pytestmark = pytest.mark.machine("nf_tables")  # by which connections are held
 KEYS = 50_000
 
 

@@ -1,4 +1,4 @@
-/* specimen: System V shared memory of huge pages | group: objects | needs: root, huge pages */
+/* specimen: System V shared memory of huge pages | group: objects | needs: root, free huge pages (vm.nr_hugepages) */
 #include "sysv.h"
 
 #define HUGE (2 << 20)

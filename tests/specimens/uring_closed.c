@@ -1,4 +1,4 @@
-/* specimen: io_uring whose descriptor is closed and whose ring is mapped | group: objects | needs: refusal as an io_uring */
+/* specimen: io_uring whose descriptor is closed and whose ring is mapped | group: objects | needs: refusal as an io_uring, io_uring */
 #include "files.h"
 
 #include <linux/io_uring.h>

@@ -4,7 +4,8 @@ Every ``NAME.c`` of ``tests/specimens`` begins with one line for the support mat
 
     /* specimen: <the situation> | group: <group> | needs: <root, … or nothing> */
 
-What cannot be saved and is refused needs ``refusal as <words of the message>``.
+What cannot be saved and is refused needs ``refusal as <words of the message>``. What a machine may lack is a word of
+:data:`tests.machine.NEEDS`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ GROUPS = (
 """In the order of the support matrix."""
 COMPILER = ("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread")
 LIBRARIES = ("-lrt", "-lm")
+_OTHERWISE = ("root", "vfork")
+"""Needs that are not the machine's: who runs the tests, and a story of its own."""
 _REFUSAL = "refusal as "
 _FIRST_LINE = re.compile(r"/\* specimen: (?P<situation>.+?) \| group: (?P<group>\w+) \| needs: (?P<needs>.+?) \*/")
 
@@ -47,6 +50,11 @@ class Specimen:
     needs: tuple[str, ...]  # empty for "nothing"
     refusal: str  # words of the refusal that is expected; empty: it can be saved
     source: Path
+
+    @property
+    def of_machine(self) -> tuple[str, ...]:
+        """The needs that are asked of the machine."""
+        return tuple(need for need in self.needs if need not in _OTHERWISE)
 
 
 def describe(source: Path) -> Specimen:

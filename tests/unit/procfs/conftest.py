@@ -48,15 +48,3 @@ def nobody() -> int:
         os._exit(0)
     os.waitpid(pid, 0)
     return pid
-
-
-@pytest.fixture
-def kernel_thread() -> int:
-    """The PID of a kernel thread; skips where none can be seen (a PID namespace)."""
-    try:
-        name = Path("/proc/2/comm").read_bytes()
-    except OSError:
-        name = b""
-    if name != b"kthreadd\n":
-        pytest.skip("no kernel thread can be seen from here")
-    return 2

@@ -14,6 +14,9 @@ from crtool.errors import TargetDied, TargetError
 from crtool.procfs import read as procfs
 from crtool.procfs.error import NoSuchFile, ProcfsError
 
+KTHREADD = 2
+"""A kernel thread, where one is in sight."""
+
 
 def test_reads_a_file_of_a_process() -> None:
     assert Path("/proc/self/cmdline").read_bytes() == procfs.read(os.getpid(), "cmdline")
@@ -80,11 +83,11 @@ def test_missing_does_not_hide_a_death(nobody: int) -> None:
         procfs.read(nobody, "nonsense", missing=b"")
 
 
-@pytest.mark.may_skip
-def test_a_kernel_thread_without_memory_is_not_dead(kernel_thread: int) -> None:
-    assert procfs.alive(kernel_thread)
+@pytest.mark.machine("a kernel thread in sight")
+def test_a_kernel_thread_without_memory_is_not_dead() -> None:
+    assert procfs.alive(KTHREADD)
     with pytest.raises(NoSuchFile):
-        procfs.read(kernel_thread, "auxv")
+        procfs.read(KTHREADD, "auxv")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")

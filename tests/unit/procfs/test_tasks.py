@@ -49,12 +49,11 @@ def test_threads_of_the_dead(zombie: int, nobody: int) -> None:
         tasks.threads(nobody)
 
 
-@pytest.mark.may_skip
+@pytest.mark.machine("CONFIG_PROC_CHILDREN")
 def test_children(sleeper: int, nobody: int) -> None:
     found = tasks.children(os.getpid())
-    if found is None:
-        pytest.skip("a kernel without CONFIG_PROC_CHILDREN")
 
+    assert found is not None
     assert sleeper in found
     assert () == tasks.children(sleeper)
     with pytest.raises(TargetDied):
