@@ -6,6 +6,7 @@ import struct
 
 __all__ = [
     "API",
+    "CONTINUE",
     "COPY",
     "EVENT_FORK",
     "EVENT_PAGEFAULT",
@@ -16,14 +17,17 @@ __all__ = [
     "FEATURE_MOVE",
     "FEATURE_WP_ASYNC",
     "FEATURE_WP_UNPOPULATED",
+    "INITIALIZED",
     "MESSAGE",
     "MOVE",
     "MOVE_MODE_DONTWAKE",
     "RANGE",
     "REGISTER",
+    "REGISTER_MODE_MINOR",
     "REGISTER_MODE_MISSING",
     "REGISTER_MODE_WP",
     "UFFDIO_API",
+    "UFFDIO_CONTINUE",
     "UFFDIO_COPY",
     "UFFDIO_MOVE",
     "UFFDIO_REGISTER",
@@ -34,6 +38,7 @@ __all__ = [
     "UFFD_API",
     "USER_MODE_ONLY",
     "WRITEPROTECT",
+    "WRITEPROTECT_MODE_WP",
     "ZEROPAGE",
 ]
 
@@ -47,12 +52,16 @@ FEATURE_EVENTS = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 6
 
 REGISTER_MODE_MISSING = 1
 REGISTER_MODE_WP = 2
+REGISTER_MODE_MINOR = 4
+WRITEPROTECT_MODE_WP = 1
+INITIALIZED = 1 << 31  # among the features that the kernel keeps: UFFDIO_API has been asked for (in v5.15)
 MOVE_MODE_DONTWAKE = 1
 
 API = struct.Struct("<QQQ")  # api, features, ioctls
 REGISTER = struct.Struct("<QQQQ")  # start, length, mode, ioctls
 COPY = struct.Struct("<QQQQq")  # dst, src, len, mode, bytes that were copied
 ZEROPAGE = struct.Struct("<QQQq")  # start, length, mode, bytes that were mapped
+CONTINUE = ZEROPAGE  # start, length, mode, bytes that were mapped
 RANGE = struct.Struct("<QQ")  # start, length
 WRITEPROTECT = struct.Struct("<QQQ")  # start, length, mode
 MOVE = struct.Struct("<QQQQq")  # dst, src, len, mode, bytes that were moved
@@ -63,6 +72,7 @@ UFFDIO_REGISTER = 0xC020AA00
 UFFDIO_MOVE = 0xC028AA05
 UFFDIO_COPY = 0xC028AA03
 UFFDIO_ZEROPAGE = 0xC020AA04
+UFFDIO_CONTINUE = 0xC020AA07
 UFFDIO_WRITEPROTECT = 0xC018AA06
 # _IOR(0xAA, number, size)
 UFFDIO_UNREGISTER = 0x8010AA01

@@ -183,7 +183,7 @@ class _Story:
             while True:
                 try:
                     with self.clock.stage(Stage.PREFLIGHT):
-                        copies.look(self.report.pids)
+                        copies.look(self.report.pids, self.report.contexts)
                     self._go_on(copies)
                     break
                 except _WHEN_KILLED as error:

@@ -113,6 +113,9 @@ class Collector:
             self._tracker.begin()
         self._processes = [self._process(process) for process in self.frozen.processes.values()]
         self.files.settle()
+        watched = self.files.watched()
+        for space in self.spaces:
+            space.claim(watched.get(space.pid, ()))
         self._ipc, self._ipc_below = self.ipc.records(self.inodes)
         numbers = {record.pids[0] for record in self._processes}
         outside = {number for record in self._processes for number in (record.sid, record.pgid)} - numbers

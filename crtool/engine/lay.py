@@ -17,9 +17,11 @@ from crtool.engine.fill import fill_memory
 from crtool.engine.inherit import Content, Stretch, common, cut_out, inside, kept, without
 from crtool.engine.prepare import Prepared
 from crtool.engine.snapshot import MemoryRecord
+from crtool.kernel.ranges import joined
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space
 from crtool.resources.files.inodes import RingMemoryRecord
+from crtool.resources.files.userfaultfd import UserfaultfdRecord
 from crtool.resources.memory import fenced, mappings
 from crtool.resources.memory.lazy import may_be_lazy
 
@@ -73,7 +75,7 @@ def lay(
     puppet.run(batch)
     late = [run for start, end in keep for run in cut(runs, start, end)]
     fresh = without(runs, keep)
-    places = list(_lazy_places(memory, keep)) if lazily else []
+    places = list(_lazy_places(memory, keep, _given_out(memory, prepared))) if lazily else []
     fill_memory(puppet, prepared, memory, without(fresh, places), late, huge_pages=huge_pages)
     return [run for start, end in places for run in cut(fresh, start, end)]
 
@@ -82,10 +84,23 @@ def _is_of_ring(mapping: mappings.MappingRecord, prepared: Prepared) -> bool:
     return isinstance(prepared.snapshot.files.inodes[mapping.inode], RingMemoryRecord)
 
 
-def _lazy_places(memory: MemoryRecord, keep: Sequence[Stretch]) -> Iterator[Stretch]:
+def _given_out(memory: MemoryRecord, prepared: Prepared) -> list[Stretch]:
+    """What of *memory* the program itself gives out, or protects, by a userfaultfd: there can be one only."""
+    snapshot = prepared.snapshot
+    owners = {
+        record.pids[0]
+        for record in snapshot.processes
+        if record.memory >= 0 and snapshot.memories[record.memory] is memory
+    }
+    records = [record for record in snapshot.files.descriptions if isinstance(record, UserfaultfdRecord)]
+    return joined((area.start, area.end) for record in records if record.owner in owners for area in record.areas)
+
+
+def _lazy_places(memory: MemoryRecord, keep: Sequence[Stretch], given_out: Sequence[Stretch]) -> Iterator[Stretch]:
     """The mappings whose pages can come later. What has been inherited is there already."""
+    taken = joined([*keep, *given_out])
     for mapping in memory.mappings:
-        inherited = next(inside(keep, mapping.start, mapping.end), None)
+        inherited = next(inside(taken, mapping.start, mapping.end), None)
         if may_be_lazy(mapping) and inherited is None and not memory.lock_future:
             yield mapping.start, mapping.end
 

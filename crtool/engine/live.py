@@ -21,6 +21,7 @@ from crtool.engine.room import room_left
 from crtool.engine.space import AddressSpace
 from crtool.errors import CrtoolError, Obstacle, ObstacleError, TargetDied, TargetError
 from crtool.image.spool import Spool
+from crtool.kernel import userfault
 from crtool.kernel.interruption import whole
 from crtool.procfs import smaps as smaps_file
 from crtool.procfs.error import NoSuchFile
@@ -84,11 +85,12 @@ class Live:
         self._taken = 0
         self._is_small = False  # whether the one taken last is copied rather than forked
 
-    def look(self, pids: Sequence[int]) -> None:
+    def look(self, pids: Sequence[int], contexts: frozenset[int] = frozenset()) -> None:
         """Looks, once, at the mappings of processes that still run, for what a twin would not show.
 
         A fork ends the watch of a userfaultfd, or hangs in one that wants to hear of forks: ObstacleError, as for
-        anybody who is watched. Raises Refused if memory could run out.
+        anybody who is watched, but Refused if the userfaultfd is one of the tree's own, which are *contexts*. Raises
+        Refused if memory could run out, too.
         """
         self._alone = len(pids) == 1
         if self._guardian is None or self._looked:
@@ -99,11 +101,16 @@ class Live:
                 f"PID {pids[0]} is not forked ({room >> 20} MiB of memory are left, and its writes to the "
                 f"{self._memory >> 20} MiB that it has might take as much)"
             )
+        own = []
         for pid in pids:
             with suppress(TargetDied, TargetError):
                 # What is seen while it changes may not be so.
-                if _watched(pid) and (found := _watched(pid)):
+                if _watched(pid, contexts) and (found := _watched(pid, contexts)):
                     raise ObstacleError(found)
+                if contexts and any(area.context in contexts for area in userfault.areas(pid)):
+                    own.append(pid)
+        if own:
+            raise Refused(f"PID {own[0]} is not forked (it gives out memory by a userfaultfd)")
 
     @property
     def twins(self) -> frozenset[int]:
@@ -215,13 +222,15 @@ class Live:
         self.close()
 
 
-def _watched(pid: int) -> list[Obstacle]:
-    """The mappings of a process that runs for which somebody waits at a userfaultfd."""
+def _watched(pid: int, contexts: frozenset[int]) -> list[Obstacle]:
+    """The mappings of a process that runs for which somebody else than *contexts* waits at a userfaultfd."""
     text = read(pid, "smaps")
     if not _WATCHED.search(text):
         return []
     smaps = without_marks(pid, smaps_file.parse(text))
-    return mappings.obstacles(pid, [entry.mapping for entry in smaps], [entry.flags for entry in smaps])
+    own = {area.start for area in userfault.areas(pid) if area.context in contexts} if contexts else set()
+    flags = [entry.flags - mappings.WATCHED if entry.mapping.start in own else entry.flags for entry in smaps]
+    return mappings.obstacles(pid, [entry.mapping for entry in smaps], flags)
 
 
 def _require_own_namespaces(space: AddressSpace) -> None:

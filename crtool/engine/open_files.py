@@ -14,7 +14,7 @@ from crtool.engine.freeze import Frozen
 from crtool.engine.in_flight import settle_sockets
 from crtool.engine.preflight import Report
 from crtool.engine.snapshot import FilesRecord
-from crtool.errors import ObstacleError
+from crtool.errors import Obstacle, ObstacleError
 from crtool.kernel import process as kernel_process
 from crtool.kernel.process import Identities
 from crtool.procfs import fdinfo as fdinfo_file
@@ -33,9 +33,12 @@ from crtool.resources.files.rings import Rings
 from crtool.resources.files.sockets.guard import Guard
 from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.tcp_connections import Connections
+from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.sockets.unix_collect import UnixSockets
 from crtool.resources.files.table import DescriptorRecord, TableRecord
 from crtool.resources.files.terminals import Terminals
+from crtool.resources.files.userfaultfd import AreaRecord, UserfaultfdRecord
+from crtool.resources.files.watches import Watches
 
 __all__ = ["OpenFiles", "opened"]
 
@@ -91,6 +94,7 @@ class OpenFiles:
             self._guard,
             self._lost,
             member,
+            Watches(lambda: ((pid, process.door) for pid, process in frozen.processes.items() if process.held)),
         )
 
     def close(self) -> None:
@@ -132,6 +136,7 @@ class OpenFiles:
             processes,
             self._lost,
         )
+        self._judge_flying()
         self._watched.complete(self._descriptions, self._tables)
         self._rings = self._pipes.records()
         whole = self._connections.complete()
@@ -139,6 +144,23 @@ class OpenFiles:
             if isinstance(record, TcpRecord):
                 self._descriptions[index] = whole(record)
         self._terminal = self._terminals.callers(process.stat for process in processes.values())
+
+    def _judge_flying(self) -> None:
+        """A userfaultfd is made when all messages are on their way already."""
+        for record in self._descriptions:
+            if isinstance(record, UnixRecord):
+                flying = {index for message in record.messages for index in message.descriptions}
+                if any(isinstance(self._descriptions[index], UserfaultfdRecord) for index in flying):
+                    cause = "a userfaultfd in flight within a unix socket cannot be saved"
+                    raise ObstacleError([Obstacle(self._frozen.root, "", cause, "let the program fetch it")])
+
+    def watched(self) -> dict[int, list[AreaRecord]]:
+        """By PID, what is watched by a userfaultfd of the tree."""
+        found: dict[int, list[AreaRecord]] = {}
+        for record in self._descriptions:
+            if isinstance(record, UserfaultfdRecord):
+                found.setdefault(record.owner, []).extend(record.areas)
+        return found
 
     def record(self) -> FilesRecord:
         """All of it, when it is settled."""

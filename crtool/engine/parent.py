@@ -24,8 +24,8 @@ from crtool.image.keys import Keys, Lock
 from crtool.image.layout import DataLayout
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import is_url
+from crtool.kernel.ranges import Ranges
 from crtool.resources.memory.pages import ExtentRecord
-from crtool.resources.memory.ranges import Ranges
 
 __all__ = ["Parent", "Version"]
 

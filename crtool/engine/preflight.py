@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import field
 
-from crtool.engine import mapped, vfork
+from crtool.engine import mapped, page_waits, vfork
 from crtool.engine.forest import obstacle_of_living
 from crtool.engine.lodging import Base, base_of
 from crtool.engine.surroundings import NamespaceSurvey
@@ -24,13 +24,14 @@ from crtool.record import dataclass
 from crtool.resources import arch_prctl
 from crtool.resources.files import kinds, procfs
 from crtool.resources.files.epoll_targets import EpollTargets
+from crtool.resources.files.held_outside import Holders
 from crtool.resources.files.inodes import Version
 from crtool.resources.files.openfile import borrow
 from crtool.resources.files.pipes_outside import PipeEnds
 from crtool.resources.files.sockets.tcp_shared import SharedConnections
 from crtool.resources.files.sockets.unix_outside import UnixEnds
 from crtool.resources.files.terminals import Ends
-from crtool.resources.files.uring_outside import UringHolders
+from crtool.resources.files.watches import Watchers
 from crtool.resources.ipc import survey as ipc_survey
 from crtool.resources.memory import aio, mappings
 from crtool.resources.policy import DEFAULT, Policy
@@ -59,6 +60,7 @@ class Report:
     waiting: list[tuple[int, int]] = field(default_factory=list)  # PID and TID of who cannot be stopped just now
     small: int = 0  # of *memory*, bytes of processes that have so little that they are not forked
     digests: dict[Version, bytes] = field(default_factory=dict)  # of programs and libraries, if they were asked for
+    contexts: frozenset[int] = frozenset()  # by which the kernel knows userfaultfds of the tree
     memory: int = 0  # bytes of private memory in use, in RAM or swapped out: about the size of an image
 
 
@@ -70,7 +72,8 @@ class _Seen:
     terminals: Ends
     watched: EpollTargets
     sockets: UnixEnds
-    rings: UringHolders
+    holders: Holders
+    watchers: Watchers
     connections: SharedConnections
     namespaces: NamespaceSurvey
     users: set[int] = field(default_factory=set)
@@ -90,6 +93,8 @@ def survey(pid: int, policy: Policy = DEFAULT) -> Report:
         first, report = report, _seen_whole(pid, policy)
         report.obstacles = [obstacle for obstacle in report.obstacles if obstacle in first.obstacles]
     vfork.await_children(report.waiting)
+    if report.contexts:
+        page_waits.await_pages(report.pids)
     return report
 
 
@@ -113,7 +118,7 @@ def _look(pid: int, policy: Policy) -> Report:
     with Ends() as terminals:
         connections, namespaces = SharedConnections(), NamespaceSurvey(base)
         seen = _Seen(
-            PipeEnds(), terminals, EpollTargets(), UnixEnds(), UringHolders(), connections, namespaces
+            PipeEnds(), terminals, EpollTargets(), UnixEnds(), Holders(), Watchers(), connections, namespaces
         )
         if base.own_ipc:
             report.obstacles += ipc_survey.closed(pid, door)
@@ -129,7 +134,9 @@ def _look(pid: int, policy: Policy) -> Report:
         report.obstacles += terminals.obstacles()
         report.obstacles += seen.watched.obstacles()
         report.obstacles += seen.sockets.obstacles(report.pids, name_of, policy.unix, report.inherited)
-        report.obstacles += seen.rings.obstacles(report.pids, name_of)
+        report.obstacles += seen.holders.obstacles(report.pids, name_of)
+        report.obstacles += seen.watchers.obstacles(seen.doors)
+        report.contexts = seen.watchers.contexts
         if policy.tcp == "keep":
             report.obstacles += seen.connections.obstacles(report.pids, name_of)
         if policy.sysvipc and not base.own_ipc and not mapped.may_follow():
@@ -249,7 +256,8 @@ def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
                     seen.terminals.add(file)
                     seen.watched.add(file, door)
                     seen.sockets.add(file)
-                    seen.rings.add(file)
+                    seen.holders.add(file)
+                    seen.watchers.add(file)
                     seen.connections.add(file)
                     if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:
                         cause = f"{file.shown} is of a process outside the tree, {name_of(other)}"

@@ -17,7 +17,8 @@ from crtool.image import codec
 from crtool.image.header import PAGE_SIZES
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import ANOTHER_COPY
-from crtool.resources.files import uring
+from crtool.kernel.ranges import joined, less
+from crtool.resources.files import uring, userfaultfd
 from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.fanotify import FanotifyRecord
 from crtool.resources.files.inodes import ContentRecord, InodeRecord, MountedRecord, PathRecord, RingMemoryRecord
@@ -27,6 +28,7 @@ from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.uring import UringRecord
+from crtool.resources.files.userfaultfd import UserfaultfdRecord
 from crtool.resources.memory import aio, pages
 from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 from crtool.resources.namespaces import tmpfs
@@ -61,6 +63,7 @@ def judge_references(snapshot: Snapshot, data_length: int) -> None:
     _judge_files(snapshot, data_length)
     _judge_descriptions(snapshot)
     _judge_rings(snapshot)
+    _judge_watches(snapshot)
     living = {record.pids[0] for record in snapshot.processes if not record.zombie}
     _judge_namespaces(snapshot, living)
     _judge_ipc(snapshot, living)
@@ -219,6 +222,21 @@ def _judge_rings(snapshot: Snapshot) -> None:
     used |= {segment.inode for record in snapshot.ipcs for segment in record.segments}
     if used & set(memories):
         _refuse("the memory of an io_uring is used as a file")
+
+
+def _judge_watches(snapshot: Snapshot) -> None:
+    """A userfaultfd is of somebody who lives, and watches whole mappings, or parts of them, that nobody else does."""
+    memories = {record.pids[0]: record.memory for record in snapshot.processes if not record.zombie}
+    watched: dict[int, list[tuple[int, int]]] = {}
+    for record in snapshot.files.descriptions:
+        if isinstance(record, UserfaultfdRecord):
+            if record.owner not in memories or not userfaultfd.is_sound(record, _PAGE):
+                _refuse("the image tells of a userfaultfd that none can be")
+            watched.setdefault(memories[record.owner], []).extend((area.start, area.end) for area in record.areas)
+    for number, areas in watched.items():
+        mapped = joined((mapping.start, mapping.end) for mapping in snapshot.memories[number].mappings)
+        if less(sorted(areas), mapped) or any(one[1] > other[0] for one, other in pairwise(sorted(areas))):
+            _refuse("the image tells of memory that is watched twice, or is not there")
 
 
 def _judge_namespaces(snapshot: Snapshot, living: set[int]) -> None:

@@ -30,7 +30,8 @@ from crtool.puppet import postbox
 from crtool.puppet.hold import HeldProcess
 from crtool.puppet.twin import Twin
 from crtool.record import dataclass
-from crtool.resources.memory import aio, direct, mappings, pages, written
+from crtool.resources.files.userfaultfd import AreaRecord
+from crtool.resources.memory import aio, direct, given_out, mappings, pages, written
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.frames import Common
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
@@ -114,6 +115,7 @@ class AddressSpace:
         self._records: tuple[MappingRecord, ...] | None = None
         self._kept: Kept | None = None  # what has been copied while it stood still; None if it waits
         self._guards: tuple[GuardRecord, ...] = ()
+        self._claimed: frozenset[tuple[int, int]] = frozenset()  # mappings that a userfaultfd of the tree watches
 
     @property
     def pid(self) -> int:
@@ -144,7 +146,7 @@ class AddressSpace:
         if self._smaps is None:
             self._smaps_text = read(self.process.door, "smaps")
         # Not for each process: the vDSO's own data is always kept out of core dumps, and parsing takes a while.
-        telling = (b" wf ", b" uw ", b" dd ") if self._exclude == "dontdump" else (b" wf ", b" uw ")
+        telling = (b" wf ", b" uw ", b" um ") + ((b" dd ",) if self._exclude == "dontdump" else ())
         if self._smaps is not None or any(word in self._smaps_text for word in telling):
             left_out = self._left_out(self.smaps())
         self._keep(
@@ -183,6 +185,7 @@ class AddressSpace:
     ) -> None:
         assert self.process.held is not None
         extents, self._guards, self.skipped = pages.saved(self.process.door, records, left_out)
+        extents = given_out.without_marks(self.process.door, extents, self._smaps or ())
         if seen is not None:
             self.common = seen(self, extents)
             extents = _stored(extents, self.common)
@@ -197,13 +200,22 @@ class AddressSpace:
             if mappings.is_emptied(entry.flags) or (self._exclude == "dontdump" and "dd" in entry.flags)
         )
 
+    def claim(self, areas: Sequence[AreaRecord]) -> None:
+        """A userfaultfd of the tree watches *areas*, and is saved."""
+        self._claimed = frozenset((area.start, area.end) for area in areas)
+
     # -- when it may go on already -----------------------------------------------------------------
 
     def records(self) -> tuple[MappingRecord, ...]:
         """Its mappings; ObstacleError if one of them cannot be saved."""
         if self._records is None:
             smaps = self._flags()
-            flags = [entry.flags for entry in smaps]
+            flags = [
+                entry.flags - mappings.WATCHED
+                if (entry.mapping.start, entry.mapping.end) in self._claimed
+                else entry.flags
+                for entry in smaps
+            ]
             if found := mappings.obstacles(self.pid, self.maps, flags):
                 raise ObstacleError(found)
             self._records = mappings.dump(
@@ -250,6 +262,7 @@ class AddressSpace:
         elif self._kept is None:  # it waits: nothing has been copied yet
             assert self.process.held is not None
             found, self._guards, self.skipped = pages.saved(door, records, self._left_out(self.smaps()))
+            found = given_out.without_marks(door, found, self.smaps())
             found, self.zero = without_zeros(self.process.held.memory, found, records)
         else:
             self.extents = self._kept.extents
@@ -317,7 +330,7 @@ class AddressSpace:
     def _copy_twin(self, twin: Twin, extents: Sequence[ExtentRecord], sink: Sink) -> None:
         """Lets the twin write what it can read itself, and copies the rest."""
         number = self._door_to(twin, sink) if pages.total(extents) >= _WORTH_IT else -1
-        for readable, some in _readable(extents, self.records()):
+        for readable, some in pages.readable(extents, self.records()):
             done = 0
             if number >= 0 and readable:
                 done = direct.write(twin.puppet, number, sink.position, some, sink.written)
@@ -344,31 +357,6 @@ def _stored(extents: Sequence[ExtentRecord], common: Sequence[Common]) -> tuple[
 def _runs(extents: Sequence[ExtentRecord], kept: Kept) -> Iterator[tuple[bool, list[ExtentRecord]]]:
     """*extents* in runs of those that have been kept, and of others."""
     return ((is_kept, list(run)) for is_kept, run in groupby(extents, lambda extent: extent.start in kept))
-
-
-def _readable(
-    extents: Sequence[ExtentRecord], records: Sequence[MappingRecord]
-) -> Iterator[tuple[bool, list[ExtentRecord]]]:
-    """*extents* in runs of those that lie in mappings which the program may read, and of others."""
-    run: list[ExtentRecord] = []
-    kind = True
-    rest = iter(records)
-    mapping = next(rest)
-    for extent in extents:
-        start, end = extent.start, extent.start + extent.length
-        while start < end:
-            while mapping.end <= start:
-                mapping = next(rest)
-            readable = bool(mapping.protection & mman.PROT_READ)
-            if run and readable is not kind:
-                yield kind, run
-                run = []
-            stop = min(end, mapping.end)
-            kind = readable
-            run.append(ExtentRecord(start, stop - start))
-            start = stop
-    if run:
-        yield kind, run
 
 
 def _stays_behind(record: MappingRecord) -> bool:

@@ -12,9 +12,9 @@ from contextlib import suppress
 from crtool.engine.freeze import FrozenProcess
 from crtool.engine.preflight import SMALL
 from crtool.errors import RemoteCallError
+from crtool.kernel.ranges import Ranges
 from crtool.procfs.maps import Mapping, parse
 from crtool.procfs.read import read
-from crtool.resources.memory.ranges import Ranges
 from crtool.resources.memory.written import WriteWatch, pagemap_of
 
 __all__ = ["Tracker"]

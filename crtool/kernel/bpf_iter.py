@@ -121,9 +121,9 @@ def load(program: Program, over: int) -> int:
     return _bpf(_PROG_LOAD, attr)
 
 
-def run(program: int, pid: int = 0) -> bytes:
-    """What *program* writes down, of process *pid* or of everybody; raises OSError."""
-    whom = ctypes.create_string_buffer(struct.pack("<III4x", 0, pid, 0), 16)  # tid, pid, pid_fd
+def run(program: int, pid: int = 0, tid: int = 0) -> bytes:
+    """What *program* writes down, of process *pid*, of thread *tid* or of everybody; raises OSError."""
+    whom = ctypes.create_string_buffer(struct.pack("<III4x", tid, pid, 0), 16)  # tid, pid, pid_fd
     link = _bpf(_LINK_CREATE, struct.pack("<IIIIQI", program, 0, _TRACE_ITER, 0, ctypes.addressof(whom), 16))
     try:
         iterator = _bpf(_ITER_CREATE, struct.pack("<II", link, 0))

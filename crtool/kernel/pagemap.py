@@ -13,9 +13,10 @@ from array import array
 
 from crtool.abi import mman
 from crtool.arch import cpu
+from crtool.kernel.ranges import joined
 from crtool.kernel.syscall import memory_address
 
-__all__ = ["Region", "is_tracked", "protect", "regions", "scan"]
+__all__ = ["Region", "hollow", "is_tracked", "protect", "protected", "regions", "scan"]
 
 Region = tuple[int, int, int]  # start, end, PAGE_IS_* categories
 
@@ -47,15 +48,45 @@ def scan(pagemap: int, start: int, end: int) -> list[Region]:
 
 
 def _scan(pagemap: int, start: int, end: int, extra: int) -> list[Region]:
+    any_of = mman.PAGE_IS_PRESENT | mman.PAGE_IS_SWAPPED | extra
+    return _walk(pagemap, start, end, (0, 0, any_of, _ASKED | extra))
+
+
+def protected(pagemap: int, start: int, end: int) -> list[tuple[int, int]]:
+    """Where *start*…*end* is write-protected by a userfaultfd, page or mark; raises OSError before 6.7."""
+    there = mman.PAGE_IS_PRESENT | mman.PAGE_IS_SWAPPED
+    masks = mman.PAGE_IS_WRITTEN, mman.PAGE_IS_WRITTEN, there, there
+    return [(first, last) for first, last, _ in _walk(pagemap, start, end, masks)]
+
+
+def hollow(pagemap: int, tid: int, start: int, end: int) -> list[tuple[int, int]]:
+    """Where *start*…*end*, memory of *tid*'s process that a userfaultfd gives out, has a mark of its write protection
+    (UFFD_FEATURE_WP_UNPOPULATED), but no page. The page map shows it as swapped out; reading it tells: that does not
+    wait for anybody, but fails (get_user_pages_remote() without FOLL_UNLOCKABLE).
+    """
+    marks = mman.PAGE_IS_WRITTEN, mman.PAGE_IS_WRITTEN | mman.PAGE_IS_SWAPPED, 0, mman.PAGE_IS_SWAPPED
+    found = []
+    memory = os.open(f"/proc/{tid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for first, last, _ in _walk(pagemap, start, end, marks):
+            for page in range(first, last, cpu.PAGE_SIZE):
+                try:
+                    os.pread(memory, 1, page)
+                except OSError:
+                    found.append((page, page + cpu.PAGE_SIZE))
+    finally:
+        os.close(memory)
+    return joined(found)
+
+
+def _walk(pagemap: int, start: int, end: int, masks: tuple[int, int, int, int]) -> list[Region]:
+    """*masks*: PAGE_IS_* that are inverted, must be there, of which one must, and that are told."""
     found: list[Region] = []
     most = max(1, min(_VECTOR, (end - start) // cpu.PAGE_SIZE))
     vector = bytearray(24 * most)
     at = memory_address(memoryview(vector))
-    any_of = mman.PAGE_IS_PRESENT | mman.PAGE_IS_SWAPPED | extra
     while start < end:
-        arg = bytearray(
-            _ARG.pack(_ARG.size, 0, start, end, 0, at, most, 0, 0, 0, any_of, _ASKED | extra)
-        )
+        arg = bytearray(_ARG.pack(_ARG.size, 0, start, end, 0, at, most, 0, *masks))
         count = fcntl.ioctl(pagemap, mman.PAGEMAP_SCAN, arg, True)
         words = struct.unpack_from(f"<{3 * count}Q", vector)
         found.extend(zip(words[::3], words[1::3], words[2::3], strict=True))

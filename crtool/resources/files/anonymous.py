@@ -28,6 +28,7 @@ from crtool.resources.files import (
     tty_device,
     tun,
     uring,
+    userfaultfd,
 )
 from crtool.resources.files.bpf_map import BpfMapRecord
 from crtool.resources.files.epoll import EpollRecord
@@ -43,6 +44,8 @@ from crtool.resources.files.timerfd import TimerfdRecord
 from crtool.resources.files.tty_device import TtyDeviceRecord
 from crtool.resources.files.tun import TunRecord
 from crtool.resources.files.uring import UringRecord
+from crtool.resources.files.userfaultfd import UserfaultfdRecord
+from crtool.resources.files.watches import Watches
 
 __all__ = [
     "AnonymousRecord",
@@ -71,6 +74,7 @@ AnonymousRecord = (
     | TunRecord
     | TtyDeviceRecord
     | UringRecord
+    | UserfaultfdRecord
 )
 
 
@@ -81,6 +85,7 @@ class Around:
     inode: Callable[[OpenFile], int]  # the index of what a descriptor of ours refers to
     lost: Callable[[OpenFile, str], None]  # to be told what of a file does not come back
     member: Callable[[OpenFile], int]  # as of kinds.Shared
+    watches: Watches  # what is given out by userfaultfds
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,13 @@ _KINDS = (
         uring.restore,
         obstacle=uring.obstacle,
     ),
+    Kind(
+        userfaultfd.recognise,
+        UserfaultfdRecord,
+        lambda file, around: around.watches.dump(file),
+        restore_late=lambda record, born: userfaultfd.restore(record, born.puppet(record.owner)),
+        obstacle=userfaultfd.obstacle,
+    ),
 )
 _ENDS = (b"socket:[", b"pipe:[")  # of which a program may have many: not to be asked about one kind after the other
 _WITH_PATH = tuple(kind for kind in _KINDS if kind.record in (ProcfsRecord, MqueueRecord, TunRecord, TtyDeviceRecord))
@@ -238,6 +250,8 @@ def renumbered(record: Any, other: Callable[[int], int]) -> Any:
         record = replace(record, tid=other(record.tid) or record.tid)
     if isinstance(record, MqueueRecord) and record.member:
         record = replace(record, member=other(record.member))
+    if isinstance(record, UserfaultfdRecord):
+        record = replace(record, owner=other(record.owner))
     if isinstance(record, UringRecord) and record.issuer:
         record = replace(record, issuer=other(record.issuer))
     return record

@@ -27,6 +27,7 @@ from crtool.resources.files.sockets.netlink import NetlinkRecord
 from crtool.resources.files.sockets.packet import PacketRecord
 from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.unix import UnixRecord
+from crtool.resources.files.watches import Watches
 
 __all__ = ["DescriptionRecord", "Made", "Shared", "dump", "obstacle", "only_in_tables", "restore"]
 
@@ -58,6 +59,7 @@ class Shared:
     guard: Guard  # puts back what is changed for a look
     lost: Callable[[OpenFile, str], None]  # to be told what of a file does not come back
     member: Callable[[OpenFile], int]  # of a message queue: the first who lives in its IPC namespace, 0 for the root's
+    watches: Watches  # what is given out by userfaultfds
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def only_in_tables(file: OpenFile) -> str | None:
 def dump(file: OpenFile, shared: Shared) -> DescriptionRecord:
     """The record of *file*, for which :func:`obstacle` has found none."""
     if (kind := anonymous.kind_of(file)) is not None:
-        return anonymous.dump(file, kind, Around(shared.inode, shared.lost, shared.member))
+        return anonymous.dump(file, kind, Around(shared.inode, shared.lost, shared.member, shared.watches))
     if regular.recognise(file):
         return regular.dump(file, shared.inode(file))
     if pipes.recognise(file):

@@ -16,7 +16,6 @@ __all__ = ["obstacle", "recognise"]
 
 _ANONYMOUS = {
     b"anon_inode:[perf_event]": ("a performance counter (perf_event_open)", "end the measurement first"),
-    b"anon_inode:[userfaultfd]": ("a userfaultfd", "close it first"),
     b"anon_inode:[landlock-ruleset]": ("a Landlock ruleset", "enforce it and close it first"),
     b"anon_inode:landlock-ruleset": ("a Landlock ruleset", "enforce it and close it first"),
     b"anon_inode:bpf-prog": ("a BPF program", "unload it first"),

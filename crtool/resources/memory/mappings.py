@@ -28,6 +28,7 @@ from crtool.record import dataclass
 from crtool.resources.memory.aio import is_ring
 
 __all__ = [
+    "WATCHED",
     "GuardRecord",
     "MappingRecord",
     "dump",
@@ -56,6 +57,9 @@ _ADVICE = {
     "nh": mman.MADV_NOHUGEPAGE,
     "mg": mman.MADV_MERGEABLE,
 }
+WATCHED = frozenset({"um", "uw", "ui"})
+"""The VmFlags of what a userfaultfd watches."""
+
 _REFUSED = {
     "um": (
         "is watched by a userfaultfd",

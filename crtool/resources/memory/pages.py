@@ -40,6 +40,7 @@ __all__ = [
     "fill",
     "pieces",
     "present",
+    "readable",
     "saved",
     "total",
     "without",
@@ -258,6 +259,31 @@ def without(extents: Sequence[ExtentRecord], holes: Sequence[tuple[int, int]]) -
             hole = next(rest, None)
         if start < end:
             yield ExtentRecord(start, end - start)
+
+
+def readable(
+    extents: Sequence[ExtentRecord], records: Sequence[MappingRecord]
+) -> Iterator[tuple[bool, list[ExtentRecord]]]:
+    """*extents* in runs of those that lie in mappings which the program may read, and of others."""
+    run: list[ExtentRecord] = []
+    kind = True
+    rest = iter(records)
+    mapping = next(rest)
+    for extent in extents:
+        start, end = extent.start, extent.start + extent.length
+        while start < end:
+            while mapping.end <= start:
+                mapping = next(rest)
+            may_read = bool(mapping.protection & mman.PROT_READ)
+            if run and may_read is not kind:
+                yield kind, run
+                run = []
+            stop = min(end, mapping.end)
+            kind = may_read
+            run.append(ExtentRecord(start, stop - start))
+            start = stop
+    if run:
+        yield kind, run
 
 
 def total(extents: Sequence[ExtentRecord]) -> int:

@@ -28,11 +28,11 @@ from dataclasses import replace
 from crtool.abi import userfaultfd as uffd
 from crtool.errors import TargetDied
 from crtool.kernel import pagemap as page_map
+from crtool.kernel.ranges import Ranges, common, joined, less
 from crtool.procfs.maps import Mapping
 from crtool.procfs.smaps import Smap
 from crtool.puppet.postbox import take
 from crtool.puppet.puppet import Puppet, Scratch
-from crtool.resources.memory.ranges import Ranges, common, joined, less
 
 __all__ = ["WriteWatch", "may_be_watched", "pagemap_of", "without_marks"]
 

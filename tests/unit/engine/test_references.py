@@ -20,6 +20,7 @@ from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.table import DescriptorRecord
 from crtool.resources.files.uring import UringRecord
+from crtool.resources.files.userfaultfd import AreaRecord, UserfaultfdRecord
 from crtool.resources.ipc.posix import PosixQueueRecord
 from crtool.resources.ipc.segments import SegmentRecord
 from crtool.resources.ipc.semaphores import SetRecord
@@ -61,6 +62,8 @@ URING = UringRecord(
     submission=struct.pack("<8I", 0, 4, 16, 24, 36, 32, 320, 0),
     completion=struct.pack("<8I", 8, 12, 20, 28, 44, 64, 40, 0), rings=bytes(4096), entries=bytes(4096),
 )  # fmt: skip
+AREA = AreaRecord(0, 4096, 1, True, ((0, 4096),), ())
+USERFAULTFD = UserfaultfdRecord(10, 0, 2, True, (AREA,))
 WITH_RING = (FILE, DELETED, RING_MEMORY)
 
 
@@ -276,3 +279,30 @@ def test_a_ring_is_found():
 def test_what_is_not_there_is_refused(records):
     with pytest.raises(ImageError):
         judge(**records)
+
+
+def test_a_userfaultfd_watches_what_is_there():
+    judge(description=USERFAULTFD)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(USERFAULTFD, owner=11),
+        replace(USERFAULTFD, owner=12),
+        replace(USERFAULTFD, flags=4),
+        replace(USERFAULTFD, features=1 << 31),
+        replace(USERFAULTFD, ready=False),
+        replace(USERFAULTFD, areas=(AREA, AREA)),
+        replace(USERFAULTFD, areas=(replace(AREA, mode=0),)),
+        replace(USERFAULTFD, areas=(replace(AREA, mode=8),)),
+        replace(USERFAULTFD, areas=(replace(AREA, end=8192),)),
+        replace(USERFAULTFD, areas=(replace(AREA, start=8192, end=12288, present=()),)),
+        replace(USERFAULTFD, areas=(replace(AREA, present=((0, 8192),)),)),
+        replace(USERFAULTFD, areas=(replace(AREA, protected=((0, 100),)),)),
+        replace(USERFAULTFD, areas=(replace(AREA, protected=((0, 4096), (0, 4096))),)),
+    ],
+)
+def test_a_userfaultfd_that_none_can_be_is_refused(changed):
+    with pytest.raises(ImageError, match=r"userfaultfd that none can be|watched twice, or is not there"):
+        judge(description=changed)

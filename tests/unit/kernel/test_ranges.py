@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from crtool.resources.memory.ranges import Ranges, common, joined, less, total
+from crtool.kernel.ranges import Ranges, common, joined, less, total
 
 
 def numbers(ranges: Ranges) -> set[int]:
