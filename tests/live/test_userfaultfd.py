@@ -15,7 +15,10 @@ from .harness.command import crtool
 from .harness.processes import all_ended, end
 from .harness.run import Run, Skipped
 
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="needs root"), pytest.mark.may_skip]
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.machine("userfaultfd", "bpf"),
+]
 
 CHILD = "import signal; print(flush=True); signal.pause()"
 WAITING = """

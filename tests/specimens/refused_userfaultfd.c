@@ -1,4 +1,4 @@
-/* specimen: a userfaultfd of a process that has ended | group: objects | needs: root, refusal as memory that is gone */
+/* specimen: a userfaultfd of a process that has ended | group: objects | needs: root, userfaultfd, bpf, refusal as memory that is gone */
 #include "uffd.h"
 
 #include <sys/socket.h>

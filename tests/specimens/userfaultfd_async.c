@@ -1,4 +1,4 @@
-/* specimen: a program that lets the kernel note which pages it writes (UFFD_FEATURE_WP_ASYNC) | group: memory | needs: root, a userfaultfd */
+/* specimen: a program that lets the kernel note which pages it writes (UFFD_FEATURE_WP_ASYNC) | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 static int is_marked(void *page) {

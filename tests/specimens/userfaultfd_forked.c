@@ -1,4 +1,4 @@
-/* specimen: a parent that gives out the memory of its child, of whose birth a userfaultfd has told it | group: memory | needs: root, a userfaultfd */
+/* specimen: a parent that gives out the memory of its child, of whose birth a userfaultfd has told it | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-/* specimen: much memory that a userfaultfd gives out, and much besides | group: memory | needs: root, a userfaultfd */
+/* specimen: much memory that a userfaultfd gives out, and much besides | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 #define SIZE (8 * MIB)

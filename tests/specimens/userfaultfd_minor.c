@@ -1,4 +1,4 @@
-/* specimen: shared memory of which a userfaultfd lets pages appear that are there (minor faults) | group: memory | needs: root, a userfaultfd */
+/* specimen: shared memory of which a userfaultfd lets pages appear that are there (minor faults) | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 static void let_appear(int fd, void *page) {

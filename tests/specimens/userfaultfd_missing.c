@@ -1,4 +1,4 @@
-/* specimen: memory that a userfaultfd gives out: pages that are there, of zeros, and missing ones in between | group: memory | needs: root, a userfaultfd */
+/* specimen: memory that a userfaultfd gives out: pages that are there, of zeros, and missing ones in between | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 #define HUGE (2 * MIB)

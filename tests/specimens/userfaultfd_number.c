@@ -1,4 +1,4 @@
-/* specimen: a userfaultfd of which nothing has been asked yet, and one for faults of programs only | group: objects | needs: root, a userfaultfd */
+/* specimen: a userfaultfd of which nothing has been asked yet, and one for faults of programs only | group: objects | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 int main(void) {

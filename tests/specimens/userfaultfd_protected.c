@@ -1,4 +1,4 @@
-/* specimen: pages that a userfaultfd protects from writing, one of zeros among them | group: memory | needs: root, a userfaultfd */
+/* specimen: pages that a userfaultfd protects from writing, one of zeros among them | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 static uint64_t entry_of(void *page) {

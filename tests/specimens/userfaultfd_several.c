@@ -1,4 +1,4 @@
-/* specimen: neighbouring memory that several userfaultfds watch, each in its own way | group: memory | needs: root, a userfaultfd */
+/* specimen: neighbouring memory that several userfaultfds watch, each in its own way | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* specimen: memory of which a userfaultfd gives out pages and protects them, also where there are none | group: memory | needs: root, a userfaultfd */
+/* specimen: memory of which a userfaultfd gives out pages and protects them, also where there are none | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* specimen: threads that wait for pages: one of which nobody has heard, one that has been heard of | group: memory | needs: root, a userfaultfd */
+/* specimen: threads that wait for pages: one of which nobody has heard, one that has been heard of | group: memory | needs: root, userfaultfd, bpf */
 #include "uffd.h"
 
 int main(void) {
