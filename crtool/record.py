@@ -1,11 +1,11 @@
-"""Frozen dataclasses that cost little to define.
+"""Dataclasses that cost little to define.
 
 crtool has more than a hundred record classes, and a restart imports nearly all of them: with the standard library's
 decorator, which compiles six methods for each class, that takes three times as long as starting Python. This one
 compiles a class's ``__init__`` when it has a few instances, which is when that begins to pay, and gives all classes the
-same ``__eq__``, ``__hash__``, ``__repr__`` and ``__setattr__``. Everything else is the standard library's:
-``fields()``, ``replace()`` and type checkers see a ``@dataclass(frozen=True)``. What uses ``field()`` is handed to the
-standard library as it is.
+same ``__eq__`` and ``__repr__``, frozen ones the same ``__hash__`` and ``__setattr__``. Everything else is the standard
+library's: ``fields()``, ``replace()`` and type checkers see a ``@dataclass``. Of ``field()``, only ``default_factory``
+is known.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ else:
         """As dataclasses.dataclass, of which only *frozen* is supported."""
         if cls is None:
             return lambda cls: dataclass(cls, frozen=frozen)
-        if not frozen or any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
-            return dataclasses.dataclass(frozen=frozen)(cls)
         cls.__match_args__ = tuple(_annotations(cls))
         cls.__dataclass_fields__ = _Later(cls)
         cls.__init__ = _fill
-        cls.__eq__, cls.__hash__, cls.__repr__ = _equal, _hash, _show
-        cls.__setattr__, cls.__delattr__ = _refuse_setting, _refuse_deleting
+        cls.__eq__, cls.__hash__, cls.__repr__ = _equal, _hash if frozen else None, _show
+        if frozen:
+            cls.__setattr__, cls.__delattr__ = _refuse_setting, _refuse_deleting
         return cls
 
 
@@ -46,7 +45,10 @@ class _Later:
     def __get__(self, instance: object, owner: type) -> Any:
         if self._cls.__dict__.get("__dataclass_fields__") is self:
             del self._cls.__dataclass_fields__
+            factories = {name: value for name, value in vars(self._cls).items() if _is_made(value)}
             dataclasses.dataclass(init=False, repr=False, eq=False)(self._cls)
+            for name, factory in factories.items():  # the standard library has taken them away
+                setattr(self._cls, name, factory)
         return owner.__dataclass_fields__  # type: ignore[attr-defined]
 
 
@@ -80,7 +82,7 @@ def _fill(self: Any, *args: Any, **kwargs: Any) -> None:
     cls = type(self)
     names = cls.__match_args__
     _made[cls] += 1
-    rest = {name: getattr(cls, name) for name in names[len(args) :] if hasattr(cls, name)} | kwargs
+    rest = {name: _default(cls, name) for name in names[len(args) :] if hasattr(cls, name)} | kwargs
     if _made[cls] > _FEW or len(args) > len(names) or rest.keys() != set(names[len(args) :]):
         compile_init(cls)
         cls.__init__(self, *args, **kwargs)
@@ -92,17 +94,35 @@ def _fill(self: Any, *args: Any, **kwargs: Any) -> None:
         self.__post_init__()
 
 
+def _default(cls: type, name: str) -> Any:
+    """What a field is that nothing is said about."""
+    value = getattr(cls, name)
+    return value.default_factory() if _is_made(value) else value
+
+
+def _is_made(default: Any) -> bool:
+    """Whether each instance gets one of its own."""
+    return isinstance(default, dataclasses.Field)
+
+
 def compile_init(cls: Any) -> None:
     """Makes the real ``__init__`` of a class that does not have it yet."""
     if cls.__init__ is not _fill:
         return
     defaults = {f"_{name}": getattr(cls, name) for name in cls.__match_args__ if hasattr(cls, name)}
     names = [f"{name}=_{name}" if f"_{name}" in defaults else name for name in cls.__match_args__]
-    # The instance's dictionary directly: __setattr__ refuses.
-    body = [f"    values[{name!r}] = {name}" for name in cls.__match_args__]
+    # A frozen one refuses to be set. Its dictionary does not, but takes time: Python makes it when it is asked for.
+    frozen = cls.__setattr__ is _refuse_setting
+    body = ["    values = self.__dict__"] if frozen else []
+    for name in cls.__match_args__:
+        place = f"values[{name!r}]" if frozen else f"self.{name}"
+        given = name
+        if _is_made(defaults.get(f"_{name}")):
+            given = f"{name} if {name} is not _{name} else _{name}.default_factory()"
+        body.append(f"    {place} = {given}")
     if hasattr(cls, "__post_init__"):
         body.append("    self.__post_init__()")
-    source = f"def __init__(self, {', '.join(names)}):\n    values = self.__dict__\n" + "\n".join(body)
+    source = f"def __init__(self, {', '.join(names)}):\n" + "\n".join(body)
     scope: dict[str, Any] = {}
     exec(source, defaults, scope)
     cls.__init__ = scope["__init__"]

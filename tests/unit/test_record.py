@@ -65,3 +65,35 @@ def test_what_a_class_checks_itself_is_checked(before: int):
 
     with pytest.raises(ValueError, match="negative"):
         pair(-1, "x")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_each_gets_a_default_of_its_own_from_a_factory(compiled: bool, asked: bool):
+    @dataclass
+    class Basket:
+        name: str
+        fruit: list[str] = dataclasses.field(default_factory=list)
+
+    if asked:
+        assert ["name", "fruit"] == [each.name for each in dataclasses.fields(Basket)]
+    if compiled:
+        compile_init(Basket)
+    mine, theirs, given = Basket("mine"), Basket("theirs"), Basket("given", ["plum"])
+    mine.fruit.append("apple")
+
+    assert [["apple"], [], ["plum"]] == [mine.fruit, theirs.fruit, given.fruit]
+    assert Basket("theirs", ["pear"]) == dataclasses.replace(theirs, fruit=["pear"])
+
+
+def test_what_is_not_frozen_changes_and_has_no_hash():
+    @dataclass
+    class Counter:
+        number: int = 0
+
+    counter = Counter()
+    counter.number += 1
+
+    assert Counter(1) == counter
+    with pytest.raises(TypeError):
+        hash(counter)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import field
 from functools import cached_property
 
 from crtool.kernel import sockets
@@ -25,7 +24,7 @@ class OpenFile:
     local: int  # our own descriptor for the same open file description
     link: bytes  # what /proc/PID/fd/FD links to
     info: fdinfo_parser.Fdinfo  # /proc/PID/fdinfo/FD
-    stat: os.stat_result = field(repr=False)
+    stat: os.stat_result
 
     @property
     def flags(self) -> int:
