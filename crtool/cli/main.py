@@ -18,6 +18,7 @@ from crtool.cli.ending import (
     complain_about_bug,
     complain_about_usage,
     end_by_signal,
+    leave,
     listen_no_more,
     listen_to_signals,
     say,
@@ -49,7 +50,7 @@ def run() -> NoReturn:
         listen_no_more()
     except Interrupted as late:  # before, or after, there was anything to be cleaned up
         end_by_signal(late.number)
-    sys.exit(status)
+    leave(status)
 
 
 def main(args: Sequence[str]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 __all__ = ["as_json", "count", "duration", "printable", "size"]
@@ -63,4 +62,6 @@ def as_json(result: Any) -> str:
     Characters outside ASCII are escaped, so that bytes of a name that are no UTF-8 survive in every encoding, as
     the lone surrogates of PEP 383.
     """
+    import json  # noqa: PLC0415 - takes long, and is used by few calls
+
     return json.dumps(dataclasses.asdict(result), indent=2)

@@ -8,8 +8,8 @@ it, both are in one mapping.
 
 from __future__ import annotations
 
-import logging
 import os
+import sys
 from abc import ABC, abstractmethod
 
 from crtool import faults
@@ -20,8 +20,6 @@ from crtool.puppet.table import Table, listing, tables
 from crtool.record import dataclass
 
 __all__ = ["Puppet", "Scratch"]
-
-log = logging.getLogger("crtool.batch")
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,7 @@ class Puppet(ABC):
             if len(results) < len(content):
                 raise TargetDied(self.pid)
             failed = table.unpack(results)
-            if log.isEnabledFor(logging.DEBUG):
-                log.debug("PID %d:\n%s", self.pid, listing(table))
+            _tell(self.pid, table)
             if number := faults.fail_transfer():
                 raise RemoteCallError(table.calls[0].name, table.resolved(table.calls[0]), number, self.pid)
             if failed is not None:
@@ -87,3 +84,11 @@ class Puppet(ABC):
             if not done:  # its memory is gone
                 raise TargetDied(self.pid)
             view, address = view[done:], address + done
+
+
+def _tell(pid: int, table: Table) -> None:
+    """Logs a batch that was made. Nobody listens who has not imported logging, which takes long."""
+    if (logging := sys.modules.get("logging")) is not None:
+        log = logging.getLogger("crtool.batch")
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("PID %d:\n%s", pid, listing(table))

@@ -11,7 +11,6 @@ Connections within the tree need none of that: both ends stand still.
 from __future__ import annotations
 
 import os
-import secrets
 import socket as python_socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -175,7 +174,7 @@ class Connections:
         if not (self._killing and outside):
             return
         self._held = [self._ends(entry) for entry in outside]
-        self.table = f"crtool-{secrets.token_hex(8)}"
+        self.table = f"crtool-{os.urandom(8).hex()}"
         try:
             self._line = nftables.hold(f"{self.table}-now", self._held, owned=True)
         except OSError as error:
