@@ -28,7 +28,6 @@ from crtool.engine.stages import Clock, Stage
 from crtool.errors import InternalError, ObstacleError, TargetDied, TargetError
 from crtool.image import codec
 from crtool.image.compression import choose
-from crtool.image.keys import Lock
 from crtool.image.writer import ImageWriter
 from crtool.kernel.wait import deadline_in
 from crtool.resources.files.sockets.tcp_connections import Connections
@@ -39,6 +38,7 @@ from crtool.tree.walk import Walk
 if TYPE_CHECKING:
     from crtool.engine.parent import Parent
     from crtool.engine.tracker import Tracker
+    from crtool.image.keys import Lock
 
 __all__ = ["checkpoint"]
 
@@ -97,7 +97,7 @@ def checkpoint(
     clock = Clock()
     deadline = deadline_in(timeout)
     with clock.stage(Stage.PREFLIGHT):
-        report = survey(pid, policy := Policy(stdio, tcp, unix, files, exclude, sysvipc))
+        report = survey(pid, policy := Policy(stdio, tcp, unix, files, exclude, sysvipc), walk := Walk())
         if report.obstacles:
             raise ObstacleError(report.obstacles)
         digests = Digests(report.pids)
@@ -107,8 +107,7 @@ def checkpoint(
     with parent or nullcontext(), writer_to(path, force=force, compressor=choose(compress), lock=lock) as image:
         with clock.stage(Stage.PREFLIGHT):
             be_ready(report.pids)
-            walk = Walk()
-            walk(pid)
+            walk(pid)  # who has come since
             report.digests = digests.found()  # nothing is read for them while somebody stands still
         if parent is not None and not isinstance(path, ImageWriter):
             parent.require_apart(path)

@@ -6,14 +6,17 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from crtool.abi import mman
 from crtool.arch import cpu
 from crtool.engine.snapshot import MemoryRecord
-from crtool.image.reader import ImageReader
 from crtool.record import dataclass
 from crtool.resources.files.inodes import InodeRecord, MountedRecord, PathRecord
 from crtool.resources.memory.mappings import MappingRecord
+
+if TYPE_CHECKING:
+    from crtool.image.reader import ImageReader
 
 __all__ = ["Load", "Run", "cut", "loads", "over", "saved", "saved_runs", "stored_runs", "with_zeros"]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from crtool.engine.results import Progress
 from crtool.image.compression import Compressor
-from crtool.image.keys import Lock
 from crtool.image.trouble import is_url
 from crtool.image.writer import ImageWriter
 from crtool.tree.walk import name_of
 
 if TYPE_CHECKING:
     from crtool.engine.parent import Parent
+    from crtool.image.keys import Lock
 
 __all__ = ["beside", "default_name", "open_parent", "writer_to"]
 

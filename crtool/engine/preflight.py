@@ -81,16 +81,17 @@ class _Seen:
     doors: dict[int, int] = field(default_factory=dict)  # by PID: a living thread of who lives
 
 
-def survey(pid: int, policy: Policy = DEFAULT) -> Report:
+def survey(pid: int, policy: Policy = DEFAULT, walk: Walk | None = None) -> Report:
     """Looks at process *pid* and its descendants; raises TargetError if *pid* is nothing that can be checkpointed.
 
-    *policy*: what the user has chosen for what leads out of the tree. Processes are born and end meanwhile: what stands
-    in the way is what is seen twice.
+    *policy*: what the user has chosen for what leads out of the tree. *walk*: of somebody who will list the tree again.
+    Processes are born and end meanwhile: what stands in the way is what is seen twice.
     """
     _judge_target(pid)
-    report = _seen_whole(pid, policy)
+    walk = walk or Walk()
+    report = _seen_whole(pid, policy, walk)
     if report.obstacles:
-        first, report = report, _seen_whole(pid, policy)
+        first, report = report, _seen_whole(pid, policy, walk)
         report.obstacles = [obstacle for obstacle in report.obstacles if obstacle in first.obstacles]
     vfork.await_children(report.waiting)
     if report.contexts:
@@ -98,23 +99,23 @@ def survey(pid: int, policy: Policy = DEFAULT) -> Report:
     return report
 
 
-def _seen_whole(pid: int, policy: Policy) -> Report:
+def _seen_whole(pid: int, policy: Policy, walk: Walk) -> Report:
     """What a look finds during which the thread by which the root is looked at has not ended."""
     until = time.monotonic() + _PATIENCE
     while True:
         with suppress(TargetDied):
-            return _look(pid, policy)
+            return _look(pid, policy, walk)
         if _is_over(pid):
             raise TargetDied(pid)
         if time.monotonic() > until:
             raise TargetError(f"the threads of PID {pid} end while they are being looked at", "try again later")
 
 
-def _look(pid: int, policy: Policy) -> Report:
+def _look(pid: int, policy: Policy, walk: Walk) -> Report:
     if (door := living_thread(pid)) is None:
         raise TargetDied(pid)
     base = base_of(door, _status(pid))
-    report = Report(Walk()(pid), base, warnings=list(base.warnings), policy=policy)
+    report = Report(walk(pid), base, warnings=list(base.warnings), policy=policy)
     with Ends() as terminals:
         connections, namespaces = SharedConnections(), NamespaceSurvey(base)
         seen = _Seen(

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from crtool.engine.contents import Run, saved_runs
 from crtool.engine.snapshot import IpcRecord, MemoryRecord, ProcessRecord, Snapshot
 from crtool.errors import ImageError, Obstacle
 from crtool.image import codec
 from crtool.image.header import PAGE_SIZES
-from crtool.image.reader import ImageReader
 from crtool.image.trouble import ANOTHER_COPY
 from crtool.kernel.ranges import joined, less
 from crtool.resources.files import uring, userfaultfd
@@ -35,6 +34,9 @@ from crtool.resources.namespaces import tmpfs
 from crtool.resources.namespaces.ipc import IpcNamespaceRecord
 from crtool.resources.namespaces.mounts import MountsRecord
 from crtool.resources.namespaces.own_mounts import MountRecord
+
+if TYPE_CHECKING:
+    from crtool.image.reader import ImageReader
 
 __all__ = ["judge_references", "mounted_obstacles", "read_snapshot"]
 

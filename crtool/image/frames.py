@@ -10,12 +10,15 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from crtool.errors import ImageError
 from crtool.image.compression import Codec, decompress
 from crtool.image.header import Header
-from crtool.image.source import FileSource
 from crtool.image.trouble import damaged
+
+if TYPE_CHECKING:
+    from crtool.image.source import FileSource
 
 __all__ = ["HEAD", "Frames", "head_is_sane"]
 

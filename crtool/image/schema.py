@@ -46,7 +46,8 @@ def _hint(kind: type, text: Any) -> Any:
     """
     if not isinstance(text, str):
         return text
-    return _PLAIN.get(text) or eval(text, vars(sys.modules[kind.__module__]))
+    names = vars(sys.modules[kind.__module__])
+    return _PLAIN.get(text) or names.get(text) or eval(text, names)
 
 
 class Schema:
@@ -54,6 +55,7 @@ class Schema:
 
     def __init__(self, kind: type) -> None:
         self._records: dict[type, RecordColumn] = {}
+        self._names: set[str] = set()
         self._open: list[type] = []
         self.root = self._record(kind)
 
@@ -80,8 +82,9 @@ class Schema:
         if not isinstance(kind, type) or (declaration := declared(kind)) is None:
             raise TypeError(f"{kind!r} is no dataclass")
         name = f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}"
-        if any(name == other.name for other in self._records.values()):
+        if name in self._names:
             raise TypeError(f"two record classes are called {name}")
+        self._names.add(name)
         record = self._records[kind] = RecordColumn(kind, name)
         self._open.append(kind)
         fields = []

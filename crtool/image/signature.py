@@ -21,19 +21,17 @@ from crtool.image.header import SIGNATURE_AT, SIGNED, Header, Seal
 from crtool.image.trouble import ANOTHER_COPY, Path, damaged, shown
 
 __all__ = [
-    "ROOT_PURPOSE",
     "Signer",
     "fingerprint",
     "judge_header",
     "judge_root",
     "load_signer",
     "load_verifiers",
-    "signed",
 ]
 
 _PUBLIC = 32  # bytes
 # What a signature is for is signed, too, so that one cannot be taken for the other.
-_HEADER_PURPOSE, ROOT_PURPOSE = b"crtool image, header\n", b"crtool image, root\n"
+_HEADER_PURPOSE, _ROOT_PURPOSE = b"crtool image, header\n", b"crtool image, root\n"
 _SSH_KIND = b"ssh-ed25519"
 
 
@@ -44,17 +42,19 @@ class Signer:
         self._key = key
         self.public: bytes = _raw(key.public_key())
 
-    def sign(self, message: bytes) -> bytes:
-        """The signature of *message*."""
+    def sign_header(self, header: Header, content: bytes) -> Header:
+        """*header* with its signature; *content* is records and map."""
+        seal = Seal(sha256(content).digest(), self.public, b"")
+        header = replace(header, flags=header.flags | SIGNED, seal=seal)
+        return replace(header, seal=replace(seal, signature=self._sign(_message(header))))
+
+    def sign_root(self, root: bytes) -> bytes:
+        """The signature of the root hash."""
+        return self._sign(_ROOT_PURPOSE + root)
+
+    def _sign(self, message: bytes) -> bytes:
         signature: bytes = self._key.sign(message)
         return signature
-
-
-def signed(header: Header, content: bytes, signer: Signer) -> Header:
-    """*header* with its signature; *content* is records and map."""
-    seal = Seal(sha256(content).digest(), signer.public, b"")
-    header = replace(header, flags=header.flags | SIGNED, seal=seal)
-    return replace(header, seal=replace(seal, signature=signer.sign(_message(header))))
 
 
 def judge_header(header: Header, content: bytes, verifiers: Sequence[bytes] | None, name: str) -> None:
@@ -72,7 +72,7 @@ def judge_header(header: Header, content: bytes, verifiers: Sequence[bytes] | No
 def judge_root(header: Header, root: bytes, signature: bytes, verifiers: Sequence[bytes] | None, name: str) -> None:
     """The same of the root hash."""
     if verifiers is not None:
-        _judge(header, signature, ROOT_PURPOSE + root, verifiers, name)
+        _judge(header, signature, _ROOT_PURPOSE + root, verifiers, name)
 
 
 def _message(header: Header) -> bytes:

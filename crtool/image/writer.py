@@ -28,15 +28,14 @@ from crtool.image.compression import Compressor
 from crtool.image.datamap import DataMap
 from crtool.image.frames import HEAD
 from crtool.image.header import CHUNK, FRAMED, HEADER_LENGTH, MAPPED, Header
-from crtool.image.keys import Lock
 from crtool.image.pipeline import BUFFER_SIZE, Pipeline
 from crtool.image.place import NewFile, Pipe, Place
-from crtool.image.signature import ROOT_PURPOSE, signed
 from crtool.image.trailer import ChunkHasher, pack_trailer, root_hash
 from crtool.image.trouble import Path, is_url
 from crtool.kernel.syscall import memory_address
 
 if TYPE_CHECKING:
+    from crtool.image.keys import Lock
     from crtool.image.sealed import SealedPlace
 
 __all__ = ["ImageWriter"]
@@ -124,7 +123,7 @@ class ImageWriter:
             digest = xxh3_128_digest(self._map)
             header = replace(header, flags=header.flags | MAPPED, map_length=len(self._map), map_hash=digest)
         if self._signer is not None:
-            header = signed(header, records + self._map, self._signer)
+            header = self._signer.sign_header(header, records + self._map)
         self._header, self._records, self._hasher = header, records, ChunkHasher(header)
         self._place.write(header.pack())
         self._place.write(records)
@@ -212,7 +211,7 @@ class ImageWriter:
         if header.framed:
             header, hashes = replace(header, stored=self._stored), bytes(self._index)
         self.root = root_hash(header, self._records, self._map, hashes)
-        signature = b"" if self._signer is None else self._signer.sign(ROOT_PURPOSE + self.root)
+        signature = b"" if self._signer is None else self._signer.sign_root(self.root)
         self._place.write(pack_trailer(header, self.root, hashes, signature))
         whole()
         self._place.commit()
