@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from crtool.abi.fcntl import AT_FDCWD
-from crtool.engine.lodging import Base
 from crtool.engine.snapshot import NamespaceRecord, ProcessRecord, Snapshot
 from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError, RemoteCallError, TargetDied
 from crtool.procfs import ns as ns_file
@@ -28,6 +27,9 @@ from crtool.resources.namespaces.mounts import MountsRecord, ProcRecord
 from crtool.resources.namespaces.net import NetRecord
 from crtool.resources.namespaces.own_mounts import MountRecord
 from crtool.resources.namespaces.uts import UtsRecord
+
+if TYPE_CHECKING:
+    from crtool.engine.lodging import Base
 
 __all__ = ["MadeNamespaces", "make_namespaces", "members_of_mounts"]
 

@@ -15,12 +15,15 @@ Lost: nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from crtool.abi.signals import SS_DISABLE, SS_ONSTACK, STACK_T
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess
 from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = ["AltstackRecord", "dump", "restore"]
 

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from crtool.abi.prctl import PR_GET_TID_ADDRESS
 from crtool.errors import EnvironmentDiffers
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess
 from crtool.puppet.thread import HeldThread
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = ["dump", "restore"]
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from crtool.abi.signals import SIG_IGN, SIGACTION, SIGALRM
 from crtool.abi.time import (
@@ -31,8 +32,10 @@ from crtool.abi.time import (
     USEC_PER_SEC,
 )
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess
 from crtool.record import dataclass
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = ["ItimerRecord", "dump", "restore"]
 

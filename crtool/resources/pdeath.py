@@ -14,11 +14,14 @@ process; after a restart that is the main thread.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from crtool.abi.prctl import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess
 from crtool.puppet.thread import HeldThread
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = ["dump", "restore"]
 

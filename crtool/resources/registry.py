@@ -10,6 +10,7 @@ puppets are *born*, and make no call for what is the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from crtool.abi.signals import SIGALRM
 from crtool.errors import Obstacle
@@ -17,7 +18,6 @@ from crtool.procfs import status as status_file
 from crtool.procfs.read import read
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess
 from crtool.puppet.puppet import Puppet
 from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
@@ -60,6 +60,9 @@ from crtool.resources.sigaction import SigactionRecord
 from crtool.resources.sigpending import PendingRecord
 from crtool.resources.timers import posix
 from crtool.resources.timers.posix import PosixTimerRecord
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = [
     "Born",

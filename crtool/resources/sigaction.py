@@ -17,11 +17,14 @@ Lost: nothing. Two processes that share the table (CLONE_SIGHAND without CLONE_T
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from crtool.abi.signals import NSIG, SIGACTION, UNBLOCKABLE
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess
 from crtool.record import dataclass
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = ["SigactionRecord", "dump", "reset", "restore"]
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from crtool.abi.signals import (
     ALL_SIGNALS,
@@ -38,9 +39,11 @@ from crtool.kernel import ptrace
 from crtool.kernel.process import tgkill
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch, Call
-from crtool.puppet.hold import HeldProcess
 from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = [
     "PendingRecord",

@@ -14,10 +14,13 @@ Lost: nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from crtool.abi.prctl import PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER
 from crtool.puppet.batch import Batch
-from crtool.puppet.hold import HeldProcess
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = ["dump", "restore"]
 

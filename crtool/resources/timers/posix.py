@@ -21,16 +21,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from crtool.abi.time import ITIMERSPEC, NSEC_PER_SEC, SIGEV_NONE, SIGEV_THREAD_ID, TIMER_ABSTIME, TIMESPEC
 from crtool.procfs.read import read
 from crtool.procfs.timers import Timer, parse
 from crtool.puppet.batch import Batch, Buffer, Call
-from crtool.puppet.hold import HeldProcess
 from crtool.puppet.puppet import Puppet
 from crtool.record import dataclass
 from crtool.resources.timers import overruns
 from crtool.resources.timers.create import NewTimer, create_all
+
+if TYPE_CHECKING:
+    from crtool.puppet.hold import HeldProcess
 
 __all__ = ["PosixTimerRecord", "RestoredTimers", "dump", "restore"]
 

@@ -21,6 +21,7 @@ import select
 import socket
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from crtool.abi import socket as socket_abi
 from crtool.abi import tcp as abi
@@ -32,8 +33,10 @@ from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.sockets import options
 from crtool.resources.files.sockets.option_table import OptionRecord
-from crtool.resources.files.sockets.tcp_keeper import Reading
 from crtool.resources.files.sockets.tcp_options import TABLE
+
+if TYPE_CHECKING:
+    from crtool.resources.files.sockets.tcp_keeper import Reading
 
 __all__ = [
     "CONNECTED",
