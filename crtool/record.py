@@ -4,7 +4,7 @@ crtool has more than a hundred record classes, and a restart imports nearly all 
 decorator, which compiles six methods for each class, that takes three times as long as starting Python. This one
 compiles a class's ``__init__`` when it has a few instances, which is when that begins to pay, and gives all classes the
 same ``__eq__`` and ``__repr__``, frozen ones the same ``__hash__`` and ``__setattr__``. Everything else is the standard
-library's: ``fields()``, ``replace()`` and type checkers see a ``@dataclass``. Of ``field()``, only ``default_factory``
+library's: ``fields()``, ``asdict()`` and type checkers see a ``@dataclass``. Of ``field()``, only ``default_factory``
 is known.
 """
 
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["compile_init", "dataclass", "declared"]
+__all__ = ["compile_init", "dataclass", "declared", "replace"]
+
+Record = TypeVar("Record")
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
@@ -71,6 +73,13 @@ def declared(cls: type) -> dict[str, Any] | None:
     if not dataclasses.is_dataclass(cls):
         return None
     return {field.name: field.type if field.init and not field.kw_only else None for field in dataclasses.fields(cls)}
+
+
+def replace(record: Record, **changes: Any) -> Record:
+    """As dataclasses.replace, which would first have to know more of the class than anybody else asks for."""
+    kind: Any = type(record)
+    made: Record = kind(**{name: getattr(record, name) for name in kind.__match_args__} | changes)
+    return made
 
 
 _FEW = 16  # instances that are made in the time in which a constructor is compiled

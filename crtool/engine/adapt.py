@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 
 from crtool.engine.snapshot import FilesRecord, ProcessRecord, Snapshot
 from crtool.procfs import status as status_file
 from crtool.procfs.read import read
+from crtool.record import replace
 from crtool.resources.credentials import CredentialsRecord
 from crtool.resources.files.inodes import DeletedRecord, InodeRecord, PathRecord
 from crtool.resources.files.kinds import DescriptionRecord

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from crtool.abi import mman
 from crtool.arch import cpu
 from crtool.engine.snapshot import MemoryRecord
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.resources.files.inodes import InodeRecord, MountedRecord, PathRecord
 from crtool.resources.memory.mappings import MappingRecord
 

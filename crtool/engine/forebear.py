@@ -10,11 +10,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from crtool.arch import cpu
 from crtool.engine.inherit import Content, Stretch, are_alike, common, cut_out, inside, without
 from crtool.engine.snapshot import MemoryRecord
+from crtool.record import replace
 from crtool.resources.memory.mappings import MappingRecord
 from crtool.resources.memory.pages import SharedRecord
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 
 from crtool.engine.numbers import FrozenNumbers
 from crtool.engine.renumber import numbers_in_base
@@ -15,7 +14,7 @@ from crtool.procfs import stat as stat_file
 from crtool.procfs.read import read
 from crtool.procfs.stat import Stat
 from crtool.procfs.status import Status
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.tree.model import Absent, Forest, Member, Unplannable
 from crtool.tree.plan import plan
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 from crtool.errors import Obstacle, ObstacleError
 from crtool.kernel.process import Identities
 from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs.read import read
+from crtool.record import replace
 from crtool.resources.files import kinds, owners
 from crtool.resources.files.epoll_targets import EpollTargets
 from crtool.resources.files.kinds import DescriptionRecord

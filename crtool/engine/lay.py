@@ -8,7 +8,6 @@ kernel makes a copy when it is written to.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from crtool.abi import mman
 from crtool.arch import cpu
@@ -20,6 +19,7 @@ from crtool.engine.snapshot import MemoryRecord
 from crtool.kernel.ranges import joined
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space
+from crtool.record import replace
 from crtool.resources.files.inodes import RingMemoryRecord
 from crtool.resources.files.userfaultfd import UserfaultfdRecord
 from crtool.resources.memory import fenced, mappings

@@ -12,7 +12,6 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from crtool.engine.snapshot import MemoryRecord
 from crtool.engine.space import AddressSpace
 from crtool.errors import TargetDied
 from crtool.image.layout import DataLayout
+from crtool.record import replace
 from crtool.resources.memory.frames import Common, Frames
 from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 

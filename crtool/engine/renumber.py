@@ -7,7 +7,6 @@ lives in another one, all numbers are changed at the end: in one place, so that 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from crtool.engine.snapshot import (
     AbsentRecord,
@@ -19,6 +18,7 @@ from crtool.engine.snapshot import (
     ThreadRecord,
 )
 from crtool.procfs.status import Status
+from crtool.record import replace
 from crtool.resources.files import anonymous
 from crtool.resources.files.inodes import MountedRecord
 from crtool.resources.namespaces.mounts import MountsRecord

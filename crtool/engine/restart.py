@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import replace
 
 from crtool.abi.termios import TIOCSPGRP
 from crtool.arch import cpu
@@ -41,6 +40,7 @@ from crtool.kernel.prctl import child_subreaper
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
 from crtool.puppet.thread import await_group_stop
+from crtool.record import replace
 from crtool.resources import registry
 from crtool.resources.files import owners
 from crtool.resources.policy import Tcp

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import field, replace
+from dataclasses import field
 
 from crtool.errors import Obstacle
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 
 __all__ = [
     "Change",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from crtool.engine.news import Watch, of_stage
 from crtool.engine.output import writer_to
@@ -14,6 +13,7 @@ from crtool.errors import UsageError
 from crtool.image.compression import choose
 from crtool.image.keys import Keys, Lock
 from crtool.image.reader import ImageReader
+from crtool.record import replace
 
 __all__ = ["squash"]
 

@@ -11,7 +11,6 @@ import errno
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NoReturn
 
 from crtool.abi import clone as abi
@@ -21,6 +20,7 @@ from crtool.kernel import mount
 from crtool.kernel.eclone import CloneArgs, bear, request_of
 from crtool.kernel.eclone_request import EcloneRequest
 from crtool.kernel.ns_last_pid import is_taken
+from crtool.record import replace
 from crtool.tree.walk import bearer
 
 __all__ = ["NAMESPACES", "begin", "start"]

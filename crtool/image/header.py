@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -18,7 +17,7 @@ from xxhash import xxh3_128, xxh3_128_digest
 
 from crtool.errors import EnvironmentDiffers, ImageError
 from crtool.image.trouble import damaged
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 
 __all__ = [
     "CHUNK",

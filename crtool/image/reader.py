@@ -19,7 +19,6 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import replace
 from types import TracebackType
 
 from xxhash import xxh3_128_digest
@@ -40,6 +39,7 @@ from crtool.image.source import FileSource, PipeSource, file_only, read_bytes, s
 from crtool.image.trailer import root_hash, unpack_trailer
 from crtool.image.trouble import ANOTHER_COPY, Path, damaged
 from crtool.image.verify import Checking, Progress, damaged_chunks
+from crtool.record import replace
 
 __all__ = ["ImageReader"]
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 from crtool.errors import CrtoolError, EnvironmentDiffers, ImageError, UsageError
 from crtool.image.header import SIGNATURE_AT, SIGNED, Header, Seal
 from crtool.image.trouble import ANOTHER_COPY, Path, damaged, shown
+from crtool.record import replace
 
 __all__ = [
     "Signer",

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from crtool.image.place import NewFile, Pipe, Place
 from crtool.image.trailer import ChunkHasher, pack_trailer, root_hash
 from crtool.image.trouble import Path, is_url
 from crtool.kernel.syscall import memory_address
+from crtool.record import replace
 
 if TYPE_CHECKING:
     from crtool.image.keys import Lock

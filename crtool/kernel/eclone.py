@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
-from dataclasses import replace
 
 from crtool.abi import clone as flag
 from crtool.abi import eclone as abi
@@ -30,6 +29,7 @@ from crtool.kernel.eclone_args import Args, CloneArgs, CloneArgsV12, Pids, decod
 from crtool.kernel.eclone_limits import Caller, pid_max
 from crtool.kernel.eclone_request import EcloneRequest
 from crtool.kernel.fork import fork_by, libc_tid_address
+from crtool.record import replace
 
 __all__ = ["CloneArgs", "CloneArgsV12", "bear", "clone_with_pids", "eclone", "request_of"]
 

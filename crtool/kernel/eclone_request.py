@@ -10,10 +10,9 @@ make it (:meth:`crtool.puppet.birth.Newborn.clone`), where stacks, threads and s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from crtool.abi.clone import CLONE_ARGS, CLONE_NEWPID, CLONE_PARENT, CLONE_THREAD
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 
 __all__ = ["Clone3", "EcloneRequest", "set_tid"]
 

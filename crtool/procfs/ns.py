@@ -6,8 +6,6 @@ same inode of nsfs; inode numbers are unique on one machine in one boot.
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from crtool.procfs.error import NoSuchFile, ProcfsError
 from crtool.procfs.read import read_link
 from crtool.record import dataclass
@@ -32,7 +30,7 @@ class Namespaces:
 
     def differing(self, other: Namespaces) -> tuple[str, ...]:
         """The names of the namespaces that are not the same."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name))
+        return tuple(name for name in self.__match_args__ if getattr(self, name) != getattr(other, name))
 
 
 def parse_link(text: bytes) -> tuple[str, int]:
@@ -46,7 +44,7 @@ def parse_link(text: bytes) -> tuple[str, int]:
 
 def of(pid: int, tid: int | None = None) -> Namespaces:
     """The namespaces of the process, or of one of its threads; TargetDied for a zombie, which has left most of them."""
-    return Namespaces(**{field.name: _inode(pid, field.name, tid) for field in fields(Namespaces)})
+    return Namespaces(**{name: _inode(pid, name, tid) for name in Namespaces.__match_args__})
 
 
 def inode(pid: int, kind: str) -> int | None:

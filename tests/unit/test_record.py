@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from crtool.record import compile_init, dataclass
+from crtool.record import compile_init, dataclass, replace
 
 
 def kind() -> type:
@@ -97,3 +97,15 @@ def test_what_is_not_frozen_changes_and_has_no_hash():
     assert Counter(1) == counter
     with pytest.raises(TypeError):
         hash(counter)
+
+
+def test_a_copy_differs_in_what_was_asked_for_and_is_checked_like_any():
+    pair = kind()
+    one = pair(1, "x")
+
+    assert pair(2, "x") == replace(one, left=2)
+    assert pair(1, "x") == one
+    with pytest.raises(ValueError, match="negative"):
+        replace(one, left=-1)
+    with pytest.raises(TypeError):
+        replace(one, middle=0)

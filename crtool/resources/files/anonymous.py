@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 from crtool.errors import Obstacle
 from crtool.puppet.puppet import Puppet
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.resources.files import (
     bpf_map,
     epoll,

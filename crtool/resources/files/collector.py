@@ -6,10 +6,9 @@ import fcntl
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from crtool.abi.fcntl import FICLONE
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.resources.files.inodes import (
     ContentRecord,
     InodeRecord,

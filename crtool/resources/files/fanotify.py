@@ -22,7 +22,6 @@ import os
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 from crtool.abi import capability
 from crtool.abi import fanotify as abi
@@ -35,7 +34,7 @@ from crtool.procfs.fdinfo_kinds import FanotifyMark
 from crtool.procfs.fdinfo_kinds import fanotify as group_of
 from crtool.procfs.mountinfo import Mount
 from crtool.procfs.read import read
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.watched import Places, watchable
 

@@ -19,12 +19,11 @@ import os
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from crtool.errors import EnvironmentDiffers, Obstacle
 from crtool.kernel import inotify
 from crtool.procfs.fdinfo_kinds import inotify as watches_of
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.watched import Places, watchable
 

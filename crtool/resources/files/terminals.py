@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from crtool.abi.termios import MAJORS_PTS
 from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError
 from crtool.kernel import terminal
 from crtool.procfs.stat import Stat
 from crtool.puppet.puppet import Puppet
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.resources.files import pty
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.pty import HungUpRecord, Pair, PtyRecord, TerminalEndRecord

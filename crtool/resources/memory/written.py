@@ -23,7 +23,6 @@ import fcntl
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from crtool.abi import userfaultfd as uffd
 from crtool.errors import TargetDied
@@ -33,6 +32,7 @@ from crtool.procfs.maps import Mapping
 from crtool.procfs.smaps import Smap
 from crtool.puppet.postbox import take
 from crtool.puppet.puppet import Puppet, Scratch
+from crtool.record import replace
 
 __all__ = ["WriteWatch", "may_be_watched", "pagemap_of", "without_marks"]
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ from crtool.abi.socket import SIOCINQ
 from crtool.abi.tcp import State
 from crtool.errors import Obstacle
 from crtool.kernel import sockets, tcp
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.sockets import options
 from crtool.resources.files.sockets.option_table import OptionRecord

@@ -14,14 +14,13 @@ import os
 import socket as python_socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 
 from crtool.abi import tcp as abi
 from crtool.abi.tcp import State
 from crtool.errors import Obstacle, ObstacleError
 from crtool.kernel import inet_diag, nftables, tcp
 from crtool.kernel.inet_diag import DiagSocket
-from crtool.record import dataclass
+from crtool.record import dataclass, replace
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.sockets import options
 from crtool.resources.files.sockets.tcp import CONNECTED, TcpRecord, closed, dump, show, with_reading

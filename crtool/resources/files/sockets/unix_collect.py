@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 from crtool.errors import ObstacleError
 from crtool.kernel.unix_diag import ESTABLISHED, LISTEN, UnixSocket
+from crtool.record import replace
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.sockets import unix
 from crtool.resources.files.sockets.guard import Guard
