@@ -91,15 +91,18 @@ def _fill(self: Any, *args: Any, **kwargs: Any) -> None:
     cls = type(self)
     names = cls.__match_args__
     _made[cls] += 1
-    rest = {name: _default(cls, name) for name in names[len(args) :] if hasattr(cls, name)} | kwargs
-    if _made[cls] > _FEW or len(args) > len(names) or rest.keys() != set(names[len(args) :]):
-        compile_init(cls)
-        cls.__init__(self, *args, **kwargs)
-        return
     values = self.__dict__
     values.update(zip(names, args, strict=False))
-    values.update(rest)
-    if hasattr(cls, "__post_init__"):
+    values.update(kwargs)
+    given = len(args) + len(kwargs)
+    if given < len(names):
+        rest = {name: _default(cls, name) for name in names[len(args) :] if name not in kwargs and hasattr(cls, name)}
+        values.update(rest)
+        given += len(rest)
+    if _made[cls] > _FEW or given != len(names) or (kwargs and values.keys() != set(names)):
+        compile_init(cls)
+        cls.__init__(self, *args, **kwargs)
+    elif hasattr(cls, "__post_init__"):
         self.__post_init__()
 
 
