@@ -166,9 +166,9 @@ class AddressSpace:
         *special*: something is known to be missing. What does not show until the flags can be read (private pages of
         hugetlbfs without a name) raises NotCarried later.
         """
-        theirs = maps_file.parse(read(twin.tid, "maps"))
-        same = [mapping for mapping in theirs if not twin.scratch.start <= mapping.start < twin.scratch.end]
-        special = special or list(self.maps) != same or any(_is_huge(mapping) for mapping in self.maps)
+        text = maps_file.without(read(twin.tid, "maps"), twin.scratch.start, twin.scratch.end)
+        same = list(self.maps) == list(maps_file.parse(text))
+        special = special or not same or any(_is_huge(mapping) for mapping in self.maps)
         if special or self._smaps is not None:
             apart = [record for record in self.records() if _stays_behind(record)]
             self._keep(spool, apart, self._left_out(self.smaps()))

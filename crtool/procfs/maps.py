@@ -19,7 +19,7 @@ from typing import Any, cast
 from crtool.procfs.error import ProcfsError
 from crtool.record import dataclass
 
-__all__ = ["KERNEL_MADE", "Mapping", "Met", "parse", "parse_line"]
+__all__ = ["KERNEL_MADE", "Mapping", "Met", "parse", "parse_line", "without"]
 
 # Mappings that the kernel makes for every process by itself; no program can map them.
 KERNEL_MADE = frozenset((b"[vdso]", b"[vvar]", b"[vvar_vclock]", b"[vsyscall]"))
@@ -87,6 +87,19 @@ def parse(data: bytes) -> tuple[Mapping, ...]:
         del lines[-1]
     met = Met()
     return tuple([parse_line(line, met) for line in lines])
+
+
+def without(data: bytes, start: int, end: int) -> bytes:
+    """The text without the mappings that begin from *start* to below *end*, one of them at *start*.
+
+    Where only these are new, what is left is a text that :func:`parse` knows.
+    """
+    if (first := (b"\n" + data).find(b"\n%08x-" % start)) < 0:  # as show_vma_header_prefix() prints it
+        return data
+    behind = first
+    while (dash := data.find(b"-", behind)) >= 0 and int(data[behind:dash], 16) < end:
+        behind = data.index(b"\n", dash) + 1
+    return data[:first] + data[behind:]
 
 
 class Met:

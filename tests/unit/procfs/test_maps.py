@@ -139,6 +139,20 @@ def test_round_trip(mappings: list[Mapping]) -> None:
     assert tuple(mappings) == maps.parse(b"".join(map(_line, mappings)))
 
 
+@given(st.lists(_MAPPINGS, min_size=1, unique_by=lambda mapping: mapping.start), st.data())
+def test_what_is_left_without_some(mappings: list[Mapping], data: st.DataObject) -> None:
+    mappings.sort(key=lambda mapping: mapping.start)
+    first = data.draw(st.integers(0, len(mappings) - 1))
+    behind = data.draw(st.integers(first + 1, len(mappings)))
+    end = mappings[behind].start if behind < len(mappings) else 1 << 64
+    text = b"".join(map(_line, mappings))
+
+    left = maps.without(text, mappings[first].start, end)
+
+    assert b"".join(map(_line, mappings[:first] + mappings[behind:])) == left
+    assert left == maps.without(left, mappings[first].start, end)
+
+
 @given(st.binary())
 def test_any_bytes_give_mappings_or_the_one_error(data: bytes) -> None:
     try:
