@@ -49,7 +49,11 @@ class Foreground:
             fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError:
             return None
-        return cls(fd, group, size=terminal.size(fd), settings=None, wanted=True)
+        try:
+            return cls(fd, group, size=terminal.size(fd), settings=None, wanted=True)
+        except OSError:  # it was hung up
+            os.close(fd)
+            return None
 
     def close(self) -> None:
         """Takes the terminal back, for good."""
@@ -65,12 +69,12 @@ class Foreground:
         """Gives the terminal to the job, if crtool has it to give; says whether the job has it."""
         if not self.lent and self.is_ours:
             self._former = terminal.settings(self.fd)
+            self.lent = True  # from the first step on there is something to be taken back
             with _may_write():
                 if self.group != os.getpgrp():
                     terminal.set_word(self.fd, TIOCSPGRP, self.group)
                 if self._job_settings is not None:
                     terminal.set_settings(self.fd, self._job_settings)
-            self.lent = True
         return self.lent
 
     def tell_size(self) -> None:

@@ -117,9 +117,9 @@ class Frozen:
         try:
             self.let_go()
         finally:
+            if self._collecting:
+                gc.enable()
             self._reaper.await_end()
-        if self._collecting:
-            gc.enable()
 
     @property
     def seconds(self) -> float:

@@ -52,6 +52,12 @@ class Ground:
         if self._stem is not None:
             self._stem.release()
 
+    def end(self) -> None:
+        """Ends it, when everybody in the tree has been ended."""
+        if self._stem is not None:
+            self._stem.end()
+            self._stem.bid_farewell()
+
     def bid_farewell(self) -> None:
         """Waits a moment for it, when the root has ended."""
         if self._stem is not None:

@@ -88,7 +88,12 @@ class Guardian:
     def __init__(self) -> None:
         reader, self._writer = os.pipe()
         crtool = os.getpid()
-        self._pid = os.fork()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(reader)
+            os.close(self._writer)
+            raise
         if self._pid == 0:
             try:
                 _stand_by(reader, crtool)

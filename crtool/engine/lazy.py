@@ -18,7 +18,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NoReturn
 
 from crtool import faults
@@ -82,13 +82,22 @@ class Lazy:
         """Bears server and warden. *pids*: of all processes of the tree, as crtool knows them."""
         if not self._doors:
             return
-        pidfds = [kernel_process.open_pidfd(pid, 0) for pid in pids]
-        self._closing, theirs = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            _stay_behind(self._image, self._doors, pidfds, 0 if self.is_awaited else _PATIENCE)
-        for fd in (theirs, *pidfds, *(door.descriptor for door in self._doors)):
-            os.close(fd)
+        with ExitStack() as borrowed:
+            pidfds: list[int] = []
+            for pid in pids:
+                pidfds.append(kernel_process.open_pidfd(pid, 0))
+                borrowed.callback(os.close, pidfds[-1])
+            self._closing, theirs = os.pipe()
+            borrowed.callback(os.close, theirs)
+            self._pid = os.fork()
+            if self._pid == 0:
+                _stay_behind(self._image, self._doors, pidfds, 0 if self.is_awaited else _PATIENCE)
+        self._close_doors()
+
+    def _close_doors(self) -> None:
+        for door in self._doors:
+            os.close(door.descriptor)
+        self._doors.clear()
 
     def await_close(self) -> None:
         """Returns when the tree's open files are not open any more in server and warden."""
@@ -99,6 +108,7 @@ class Lazy:
 
     def reap(self) -> None:
         """Takes note of the warden's end if nothing has to be brought any more, after a failure."""
+        self._close_doors()  # if server and warden were never born
         if self._pid:
             with suppress(ChildProcessError):
                 os.waitpid(self._pid, os.WNOHANG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
@@ -14,6 +15,8 @@ def pidfile_beside(path: str, pid: int) -> str:
     """Writes the PID beside *path*, so that nothing but a rename is left to be done when everything runs."""
     temporary = f"{path}.{os.getpid()}"
     try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with open(temporary, "w", encoding="ascii") as file:
             file.write(f"{pid}\n")
     except OSError as error:

@@ -269,7 +269,7 @@ class Rebuilder:
         """Detaches from every thread."""
         for puppet in self.threads.values():
             puppet.release()
-        os.close(self.puppet.memory)
+        self.puppet.close()
 
     def _end_leader(self) -> None:
         """Lets the main thread, whose scratch mapping is gone, end by itself from a call in the program's own code."""

@@ -194,6 +194,19 @@ class _Restart:
                 needed_files(prepared)
             with child_subreaper(), Ground(snapshot, place) as ground:
                 heritage, puppets = Heritage(prepared, order), dict[int, Newborn]()
+                job: Foreground | Relay | None = None
+                prepared_pidfile: str | None = None
+
+                def undo() -> None:
+                    prepared.vanish()
+                    kill_all(puppets)
+                    ground.end()
+                    prepared.ipc.abandon()
+                    if job is not None:
+                        job.close()
+                    if prepared_pidfile is not None:
+                        os.unlink(prepared_pidfile)
+
                 try:
                     with clocks.stage(Stage.BIRTHS):
                         puppets = grow(order, ground.bear_root, bearer, prepared.controlling, heritage.before)
@@ -204,8 +217,10 @@ class _Restart:
                     ground.settle()
                     if reader.is_stream:
                         reader.finish()
-                    prepared_pidfile = None if self.pidfile is None else pidfile_beside(self.pidfile, root)
-                    job = None if self.detach else attend_terminal(snapshot, prepared, puppets)
+                    if self.pidfile is not None:
+                        prepared_pidfile = pidfile_beside(self.pidfile, root)
+                    if not self.detach:
+                        job = attend_terminal(snapshot, prepared, puppets)
                     if self.ready is not None:
                         self.ready(root)
                     held.enter_context(signals_held())  # what follows is done as a whole
@@ -213,9 +228,7 @@ class _Restart:
                     prepared.fill_segments()
                     prepared.files.settle()
                 except BaseException:
-                    prepared.vanish()
-                    kill_all(puppets)
-                    prepared.ipc.abandon()
+                    undo()
                     raise
             try:
                 with clocks.stage(Stage.RELEASE):
@@ -225,12 +238,13 @@ class _Restart:
                     _release(living, ground, prepared)
                 prepared.ipc.keep()
             except BaseException:
-                prepared.vanish()
-                kill_all(puppets)
-                prepared.ipc.abandon()
+                undo()
                 raise
             if self.pidfile is not None and prepared_pidfile is not None:
-                os.rename(prepared_pidfile, self.pidfile)
+                try:
+                    os.rename(prepared_pidfile, self.pidfile)
+                except OSError as error:  # the programs run: what is left is to say so
+                    prepared.warnings.append(f"{self.pidfile} cannot be written: {error.strerror}")
             result = RestartResult(
                 pid=root,
                 processes=len(snapshot.processes),
@@ -243,11 +257,11 @@ class _Restart:
                 reason=place.reason,
                 stages=dict(clocks.seconds),
             )
-            if prepared.lazy is not None and self.detach and self.detach_image:
-                prepared.lazy.wait()
-            prepared.close()
-            reader.close()
             try:
+                if prepared.lazy is not None and self.detach and self.detach_image:
+                    prepared.lazy.wait()
+                prepared.close()
+                reader.close()
                 if self.running is not None:
                     self.running(result)
                 if self.detach:

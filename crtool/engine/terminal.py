@@ -31,13 +31,23 @@ def attend_terminal(snapshot: Snapshot, prepared: Prepared, puppets: dict[int, N
     if record is None:
         return None
     fd = find_callers(record)
-    if prepared.relay_master >= 0:
-        master, prepared.relay_master = prepared.relay_master, -1
-        relay = Relay(fd, master)
-        relay.start()
-        return relay
-    members = (process.pids[0] for process in snapshot.processes if process.pgid == record.foreground)
-    foreground = Foreground.restored(fd, record, os.getpgid(puppets[next(members, snapshot.root)].pid))
-    if foreground.wanted:
-        foreground.lend()
-    return foreground
+    job: Foreground | Relay
+    try:
+        if prepared.relay_master >= 0:
+            job = Relay(fd, prepared.relay_master)
+            prepared.relay_master = -1
+        else:
+            members = (process.pids[0] for process in snapshot.processes if process.pgid == record.foreground)
+            job = Foreground.restored(fd, record, os.getpgid(puppets[next(members, snapshot.root)].pid))
+    except BaseException:
+        os.close(fd)
+        raise
+    try:
+        if isinstance(job, Relay):
+            job.start()
+        elif job.wanted:
+            job.lend()
+    except BaseException:
+        job.close()
+        raise
+    return job

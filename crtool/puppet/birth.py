@@ -16,7 +16,7 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from crtool import faults
 from crtool.abi import clone as clone_abi
@@ -98,6 +98,12 @@ class Newborn(Puppet):
         self.scratch = scratch
         self.memory = memory
         self.born: list[int] = []  # what its clone calls have brought forth, in order, in our PID namespace
+
+    def close(self) -> None:
+        """Gives back the descriptor through which its memory is reached."""
+        if self.memory >= 0:
+            os.close(self.memory)
+            self.memory = -1
 
     @classmethod
     def attached(cls, tid: int, parent: Newborn, *, thread: bool) -> Newborn:
@@ -192,7 +198,7 @@ class Newborn(Puppet):
                 ptrace.cont(self.tid, stop.signal if stop.kind is Stop.SIGNAL and stop.signal == signal else 0)
         with suppress(ChildProcessError):
             os.waitpid(self.tid, WALL)  # if it died too early for wait_for_stop to have seen it
-        os.close(self.memory)
+        self.close()
 
     def suspend_seccomp(self) -> None:
         """Lets the task make calls that filters which it is about to install would forbid."""
@@ -267,8 +273,18 @@ def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: in
 
     Raises OSError with EEXIST if one of *pids* is taken, EPERM without the right to choose.
     """
-    elf = _memfd(_tiny_elf(space.start))
-    gate, opener = os.pipe()
+    with ExitStack() as borrowed:
+        elf = _memfd(_tiny_elf(space.start))
+        borrowed.callback(os.close, elf)
+        gate, opener = os.pipe()
+        for fd in (gate, opener):
+            borrowed.callback(os.close, fd)
+        return _bear_root(space, pids, flags, exit_signal, elf, gate, opener)
+
+
+def _bear_root(
+    space: Space, pids: Sequence[int], flags: int, exit_signal: int, elf: int, gate: int, opener: int
+) -> Newborn:
     # With the name "" it is the descriptor itself that is executed. Until that has come through the gate, and if crtool
     # dies before, the name is one that leads nowhere.
     name, none = ctypes.create_string_buffer(b"-"), (ctypes.c_ulong * 1)(0)
@@ -294,9 +310,6 @@ def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: in
     except BaseException:
         end_child(pid)
         raise
-    finally:
-        for fd in (elf, gate, opener):
-            os.close(fd)
 
 
 def _clone(flags: int, exit_signal: int, pids: Sequence[int], steps: Sequence[RawCall]) -> int:
@@ -328,13 +341,26 @@ def _memfd(content: bytes) -> int:
         fd = syscall("memfd_create", address, _MFD_CLOEXEC | _MFD_EXEC)
     except OSError:
         fd = syscall("memfd_create", address, _MFD_CLOEXEC)  # before 6.3: every memfd is executable
-    os.write(fd, content)
+    try:
+        os.write(fd, content)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
 def _blank_out(pid: int, space: Space) -> Newborn:
     """Gives a process that has just executed the tiny ELF its scratch mapping, and takes all else from it."""
     puppet = Newborn(pid, space.scratch, os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC))
+    try:
+        _move_in(puppet, pid, space)
+    except BaseException:
+        puppet.close()
+        raise
+    return puppet
+
+
+def _move_in(puppet: Newborn, pid: int, space: Space) -> None:
     ptrace.to_next_syscall_stop(pid)  # the exit from execve itself
     wait_for_stop(pid)
     ptrace.set_signal_mask(pid, ALL_SIGNALS)
@@ -364,4 +390,3 @@ def _blank_out(pid: int, space: Space) -> Newborn:
         elif mapping.start != space.start and mapping.name != b"[vsyscall]":
             batch.call("munmap", mapping.start, size, label=mapping.name.decode(errors="replace"))
     puppet.run(batch)
-    return puppet

@@ -196,7 +196,7 @@ class Stem:
         """Lets the keeper go."""
         if self._keeper is not None:
             ptrace.detach(self._keeper.tid)
-            os.close(self._keeper.memory)
+            self._keeper.close()
             self._released, self._keeper = self._keeper.pid, None
 
     def bid_farewell(self) -> None:
@@ -225,7 +225,7 @@ def _mount_proc(first: Newborn) -> None:
 
 def _end(puppet: Newborn) -> None:
     end_child(puppet.pid)
-    os.close(puppet.memory)
+    puppet.close()
 
 
 def _map_users(pid: int) -> None:

@@ -105,14 +105,25 @@ def _born(step: Born, puppets: dict[int, Newborn], bear_root: RootBirth, who_has
         while True:
             try:
                 puppet = _bear(step, puppets, bear_root)
-                if last_pid.needed() and not last_pid.has_pids(puppet.tid, step.pids):
-                    _bury(puppet, puppets.get(step.parent))
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-                return puppet
+                if _has_its_number(puppet, step):
+                    return puppet
+                _bury(puppet, puppets.get(step.parent))
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             except (OSError, RemoteCallError) as error:
                 if error.errno != errno.EEXIST or time.monotonic() > until:
                     raise
             time.sleep(0.005)
+
+
+def _has_its_number(puppet: Newborn, step: Born) -> bool:
+    """Whether the newborn has the number that it was to have; if that cannot be found out, it is ended."""
+    if not last_pid.needed():
+        return True
+    try:
+        return last_pid.has_pids(puppet.tid, step.pids)
+    except BaseException:
+        kill_all({step.pid: puppet})
+        raise
 
 
 def _bear(step: Born, puppets: dict[int, Newborn], bear_root: RootBirth) -> Newborn:
@@ -165,7 +176,7 @@ def _bury(puppet: Newborn, parent: Newborn | None) -> None:
 def _end(puppet: Newborn) -> None:
     os.kill(puppet.pid, signal.SIGKILL)
     os.waitpid(puppet.pid, _WALL)  # as its tracer; its parent can wait for it from now on
-    os.close(puppet.memory)
+    puppet.close()
 
 
 def kill_all(puppets: dict[int, Newborn]) -> None:
@@ -183,3 +194,5 @@ def kill_all(puppets: dict[int, Newborn]) -> None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     await_end(tids, pids, ours=True)
+    for puppet in puppets.values():
+        puppet.close()
