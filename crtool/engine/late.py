@@ -14,13 +14,15 @@ from functools import partial
 
 from crtool.engine.prepare import Prepared
 from crtool.engine.rebuild import Rebuilder
+from crtool.engine.snapshot import ThreadRecord
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
-from crtool.resources.files import anonymous, epoll, uring
+from crtool.resources.files import anonymous, epoll, uring, uring_fixed
 from crtool.resources.files.anonymous import Born
 from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.table import DescriptorRecord
 from crtool.resources.files.uring import UringRecord
+from crtool.resources.files.uring_fixed import RegisteredRecord
 
 __all__ = ["complete_files"]
 
@@ -39,6 +41,9 @@ def complete_files(living: Sequence[Rebuilder], puppets: Mapping[int, Newborn], 
         if isinstance(record, EpollRecord) and record.entries:
             needs[record.table].update(entry.description for entry in record.entries)
             instances.append((record, index))
+    registrars = dict(_registrars(living, prepared))
+    for registered, thread in registrars.values():
+        needs[thread.files].update(uring_fixed.mentioned(registered))
     local = {
         index: prepared.keep_late(
             prepared.open_mounted(index)
@@ -56,11 +61,28 @@ def complete_files(living: Sequence[Rebuilder], puppets: Mapping[int, Newborn], 
     for index, record in enumerate(files.descriptions):
         if isinstance(record, UringRecord) and record.issuer:
             uring.complete(record, prepared.description(index), threads[record.issuer])
+    for index, (registered, thread) in registrars.items():
+        fd, number = prepared.description(index), partial(_number, prepared, handed[thread.files])
+        uring_fixed.restore(registered, fd, threads[thread.tid], number)
+        for each in registered.numbers:
+            uring_fixed.restore_number(each, fd, threads[each.tid])
     for record, index in instances:
         descriptors = files.tables[record.table].descriptors
         fd = prepared.description(index)  # not its own number: by that one it may watch another file
         number = partial(_number, prepared, handed[record.table])
         epoll.add_entries(keepers[record.table], record, fd, descriptors, number, prepared.base)
+
+
+def _registrars(
+    living: Sequence[Rebuilder], prepared: Prepared
+) -> Iterator[tuple[int, tuple[RegisteredRecord, ThreadRecord]]]:
+    """By description, what is registered with a ring, and the thread that registers it again."""
+    threads = {thread.tid: thread for process in living for thread in process.record.threads}
+    mains = {process.record.pids[0]: process.record.threads[0] for process in living}
+    for index, record in enumerate(prepared.snapshot.files.descriptions):
+        if isinstance(record, UringRecord) and record.registered is not None:
+            thread = threads[record.issuer] if record.issuer else mains[record.registered.holder]
+            yield index, (record.registered, thread)
 
 
 def _born(living: Sequence[Rebuilder], puppets: Mapping[int, Newborn], prepared: Prepared) -> Born:

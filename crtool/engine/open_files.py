@@ -37,6 +37,7 @@ from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.sockets.unix_collect import UnixSockets
 from crtool.resources.files.table import DescriptorRecord, TableRecord
 from crtool.resources.files.terminals import Terminals
+from crtool.resources.files.uring_collect import RegisteredRings
 from crtool.resources.files.userfaultfd import AreaRecord, UserfaultfdRecord
 from crtool.resources.files.watches import Watches
 
@@ -80,6 +81,8 @@ class OpenFiles:
         self._owners: list[owners.OwnerRecord] = []
         self._description_ids = Identities(kernel_process.KCMP_FILE)
         self._watched = EpollTargets()
+        self._registered = RegisteredRings()
+        self._who: dict[int, list[tuple[int, int]]] = {}  # PIDs and TIDs that have a table
         self._pipes = Rings(lambda file: inodes.index(file.local, file.link))
         self._terminals = Terminals(self._puppet_of)
         self._guard = Guard()
@@ -110,6 +113,7 @@ class OpenFiles:
         if new:
             self._tables.append(TableRecord((), ()))  # its place
             self._tables[table] = self._dump_table(pid, tid)
+        self._who.setdefault(table, []).append((pid, tid))
         return table
 
     def view(self, pid: int, tid: int, status: Status) -> int:
@@ -138,6 +142,7 @@ class OpenFiles:
         )
         self._judge_flying()
         self._watched.complete(self._descriptions, self._tables)
+        self._registered.complete(self._descriptions, self._tables, self._who)
         self._rings = self._pipes.records()
         whole = self._connections.complete()
         for index, record in enumerate(self._descriptions):
@@ -196,6 +201,7 @@ class OpenFiles:
                 with borrow(pidfd, pid, fd, link, info) as file:
                     self._descriptions.append(self._description(file))
                     self._watched.add(file, tid, description)
+                    self._registered.add(file, description)
                     if (owner := owners.dump(file)) is not None:
                         self._owners.append(owner)
             else:

@@ -31,6 +31,7 @@ from crtool.resources.files.pipes_outside import PipeEnds
 from crtool.resources.files.sockets.tcp_shared import SharedConnections
 from crtool.resources.files.sockets.unix_outside import UnixEnds
 from crtool.resources.files.terminals import Ends
+from crtool.resources.files.uring_collect import LivingRings
 from crtool.resources.files.watches import Watchers
 from crtool.resources.ipc import survey as ipc_survey
 from crtool.resources.memory import aio, mappings
@@ -73,6 +74,7 @@ class _Seen:
     watched: EpollTargets
     sockets: UnixEnds
     holders: Holders
+    rings: LivingRings
     watchers: Watchers
     connections: SharedConnections
     namespaces: NamespaceSurvey
@@ -119,7 +121,8 @@ def _look(pid: int, policy: Policy, walk: Walk) -> Report:
     with Ends() as terminals:
         connections, namespaces = SharedConnections(), NamespaceSurvey(base)
         seen = _Seen(
-            PipeEnds(), terminals, EpollTargets(), UnixEnds(), Holders(), Watchers(), connections, namespaces
+            PipeEnds(), terminals, EpollTargets(), UnixEnds(), Holders(), LivingRings(), Watchers(),
+            connections, namespaces,
         )
         if base.own_ipc:
             report.obstacles += ipc_survey.closed(pid, door)
@@ -136,6 +139,7 @@ def _look(pid: int, policy: Policy, walk: Walk) -> Report:
         report.obstacles += seen.watched.obstacles()
         report.obstacles += seen.sockets.obstacles(report.pids, name_of, policy.unix, report.inherited)
         report.obstacles += seen.holders.obstacles(report.pids, name_of)
+        report.obstacles += seen.rings.obstacles(report.pids)
         report.obstacles += seen.watchers.obstacles(seen.doors)
         report.contexts = seen.watchers.contexts
         if policy.tcp == "keep":
@@ -258,6 +262,7 @@ def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
                     seen.watched.add(file, door)
                     seen.sockets.add(file)
                     seen.holders.add(file)
+                    seen.rings.add(file)
                     seen.watchers.add(file)
                     seen.connections.add(file)
                     if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:

@@ -17,7 +17,7 @@ from crtool.image import codec
 from crtool.image.header import PAGE_SIZES
 from crtool.image.trouble import ANOTHER_COPY
 from crtool.kernel.ranges import joined, less
-from crtool.resources.files import uring, userfaultfd
+from crtool.resources.files import uring, uring_fixed, userfaultfd
 from crtool.resources.files.epoll import EpollRecord
 from crtool.resources.files.fanotify import FanotifyRecord
 from crtool.resources.files.inodes import ContentRecord, InodeRecord, MountedRecord, PathRecord, RingMemoryRecord
@@ -187,6 +187,8 @@ def _judge_descriptions(snapshot: Snapshot) -> None:
                 _within([record.inode], files.inodes, "a file is open")
             case UringRecord():
                 _within([record.inode], files.inodes, "a ring has memory")
+                if record.registered is not None:
+                    _within(uring_fixed.mentioned(record.registered), files.descriptions, "a file is registered")
             case PipeEndRecord():
                 _within([record.pipe], files.pipes, "a pipe is open")
             case InotifyRecord():
@@ -214,7 +216,10 @@ def _judge_rings(snapshot: Snapshot) -> None:
     if not memories:
         return
     threads = {thread.tids[0] for process in snapshot.processes for thread in process.threads}
-    if any(not uring.is_sound(ring) or (ring.issuer and ring.issuer not in threads) for ring in rings):
+    pids = {process.pids[0] for process in snapshot.processes if not process.zombie}
+    known = [ring.registered for ring in rings if ring.registered is not None]
+    strange = any(found.holder not in pids or not {each.tid for each in found.numbers} <= threads for found in known)
+    if strange or any(not uring.is_sound(ring) or (ring.issuer and ring.issuer not in threads) for ring in rings):
         _refuse("the image tells of an io_uring that none can be")
     used = {memory.exe for memory in snapshot.memories} | {pipe.inode for pipe in files.pipes}
     used |= {inode for view in files.views for inode in (view.root, view.cwd)}

@@ -14,10 +14,25 @@ from crtool.engine.preflight import SMALL
 from crtool.errors import RemoteCallError
 from crtool.kernel.ranges import Ranges
 from crtool.procfs.maps import Mapping, parse
-from crtool.procfs.read import read
+from crtool.procfs.read import entries, read
+from crtool.resources.files.uring import LINK as RING
 from crtool.resources.memory.written import WriteWatch, pagemap_of
 
 __all__ = ["Tracker"]
+
+
+def _has_hidden_writes(door: int, maps: Sequence[Mapping]) -> bool:
+    """Whether buffers are registered with a ring of io_uring: the kernel writes to their pages past page tables."""
+    if not any(mapping.name == RING for mapping in maps):
+        return False
+    return any(_has_buffers(door, name) for name in entries(door, "fd"))
+
+
+def _has_buffers(door: int, fd: str) -> bool:
+    with suppress(OSError):
+        if os.readlink(f"/proc/{door}/fd/{fd}") == os.fsdecode(RING):
+            return b"\nUserBufs:\t0\n" not in read(door, f"fdinfo/{fd}")
+    return False
 
 
 class Tracker:
@@ -42,10 +57,11 @@ class Tracker:
         pagemap = pagemap_of(process.door)
         try:
             watch = self._watches.get(key)
-            if watch is not None and not watch.is_of(pagemap, held.scratch):
+            hidden = _has_hidden_writes(process.door, maps)
+            if watch is not None and (hidden or not watch.is_of(pagemap, held.scratch)):
                 self._watches.pop(key).close()
                 watch = None
-            if watch is None:
+            if watch is None and not hidden:
                 watch = self._new(process)
             if watch is None:
                 return maps

@@ -32,6 +32,8 @@ _MASK = (1 << 64) - 1
 _RUN = struct.Struct("<I36xI4xQ")  # union bpf_attr: prog_fd, ctx_size_in, ctx_in
 # What the program is given and gives: address, CPU; error, word, current task, map, element on that CPU.
 _TALK = struct.Struct("<QQqQQQQ")
+_START = struct.Struct("<Qq")  # address, error; a block follows
+_BLOCK = 256  # bytes that fit on the stack of a program
 
 
 def _instruction(code: int, to: int = 0, source: int = 0, offset: int = 0, value: int = 0) -> bytes:
@@ -67,6 +69,28 @@ def _program(array: int) -> bytes:
     )
 
 
+def _block_program() -> bytes:
+    """Copies _BLOCK bytes, by way of its stack, to behind the address and the error that it is given and gives."""
+    copies = b"".join(
+        _instruction(0x79, 1, 10, place - _BLOCK) + _instruction(0x7B, 6, 1, 16 + place)
+        for place in range(0, _BLOCK, 8)
+    )
+    return b"".join(
+        (
+            _instruction(0xBF, 6, 1),  # r6 = context
+            _instruction(0x79, 3, 6, 0),  # r3 = address
+            _instruction(0xBF, 1, 10),
+            _instruction(0x07, 1, 0, 0, -_BLOCK),
+            _instruction(0xB7, 2, 0, 0, _BLOCK),
+            _instruction(0x85, 0, 0, 0, _READ_KERNEL),
+            _instruction(0x7B, 6, 0, 8),  # error
+            copies,
+            _instruction(0xB7, 0, 0, 0, 0),
+            _instruction(0x95),
+        )
+    )
+
+
 def _bpf(command: int, attr: bytes) -> int:
     buffer = bytearray(attr.ljust(144, b"\0"))
     return syscall("bpf", command, memory_address(memoryview(buffer)), len(buffer))
@@ -82,6 +106,8 @@ class Peek:
             self._stack.callback(os.close, array)
             self._fd = self._load(_program(array))
             self._stack.callback(os.close, self._fd)
+            self._blocks = self._load(_block_program())
+            self._stack.callback(os.close, self._blocks)
             self.current = self._run(0, 0)[2]  # struct task_struct of the calling thread
             self._pointers = types.offset("bpf_array", "pptrs")
         except BaseException:
@@ -107,6 +133,15 @@ class Peek:
         if error:
             raise OSError(-error, f"kernel memory at {address:#x}")
         return word
+
+    def block(self, address: int) -> bytes:
+        """Some bytes from *address* on, as far as they are in one page; OSError if nothing is there."""
+        room = _BLOCK - address % _BLOCK  # which is never in two pages
+        talk = ctypes.create_string_buffer(_START.pack(address - _BLOCK + room, 0), _START.size + _BLOCK)
+        _bpf(_PROG_RUN, _RUN.pack(self._blocks, len(talk), ctypes.addressof(talk)))
+        if error := _START.unpack_from(talk)[1]:
+            raise OSError(-error, f"kernel memory at {address:#x}")
+        return talk.raw[-room:]
 
     def half(self, address: int) -> int:
         """The 32 bits at *address*."""

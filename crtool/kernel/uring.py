@@ -15,9 +15,10 @@ import os
 import struct
 from collections.abc import Iterator
 
-from crtool.kernel import bpf_iter, btf
+from crtool.kernel import bpf_iter, btf, uring_registered
 from crtool.kernel.bpf_iter import R0, R1, R2, R6, R7, R8, R9, R10, Program
 from crtool.kernel.syscall import memory_address, syscall
+from crtool.kernel.uring_registered import Registered, RegisteredReader
 from crtool.record import dataclass
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "RingState",
     "enter",
     "mapped",
+    "open_files",
     "setup",
     "state",
 ]
@@ -57,13 +59,10 @@ _NOTHING = {
     "compat": (4, "a 32-bit program"),
     "drain_next": (4, _BUSY),
     "drain_active": (4, _BUSY),
-    "file_table.data.nr": (4, "registered files"),
-    "buf_table.nr": (4, "registered buffers"),
     "io_bl_xa.xa_head": (8, "rings of buffers"),
     "personalities.xa_head": (8, "registered credentials"),
     "zcrx_ctxs.xa_head": (8, "the queue of a network device"),
     "param_region.nr_pages": (4, "a registered memory region"),
-    "io_ev_fd": (8, "a registered eventfd"),
     "sq_data": (8, "a polling thread of the kernel's"),
     "check_cq": (8, "completions that did not fit"),
     "work_llist": (8, _DONE),
@@ -82,10 +81,11 @@ _EMPTY = {  # and lists that lead to themselves
     "ltimeout_list": _BUSY,
 }
 _ASKED = (
-    *_NOTHING, *_EMPTY, "flags", "sq_entries", "cq_entries", "cached_sq_head", "cached_cq_tail", "clockid",
-    "napi_track_mode", "drain_disabled", "nr_req_allocated", "submitter_task",
+    *_NOTHING, *_EMPTY, *uring_registered.PLACES, "flags", "sq_entries", "cq_entries", "cached_sq_head",
+    "cached_cq_tail", "clockid", "napi_track_mode", "drain_disabled", "nr_req_allocated", "submitter_task",
     "ring_region.nr_pages", "sq_region.nr_pages",
 )  # fmt: skip
+_SIZES = {"file_table.data.nodes": 8, "buf_table.nodes": 8, "io_ev_fd": 8}
 _KNOWN = frozenset(  # all that there is in Linux 6.18: nobody knows what it takes to save something new
     """
     apoll_cache buf_table cached_cq_tail cached_sq_head cancel_seq cancel_table cancelable_uring_cmd check_cq
@@ -120,6 +120,7 @@ class RingState:
     entry_pages: int  # of the memory of the submission entries
     issuer: int  # TID, in the kernel's first PID namespace, of the only thread that may submit; 0 for any
     hindrances: tuple[str, ...]  # what it has that cannot be made again, or is going on
+    registered: Registered
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,8 @@ class _Reader:
     """The programs, loaded once. That for rings looks at descriptor *slot* of this process."""
 
     def __init__(self) -> None:
-        types = btf.read(("io_ring_ctx", "file", "task_struct", "io_uring_task", *_FUNCTIONS))
+        structures = ("io_ring_ctx", "file", "task_struct", "io_uring_task", *uring_registered.STRUCTURES)
+        types = btf.read((*structures, *_FUNCTIONS))
         self.size = types.size("io_ring_ctx")
         if new := sorted(types.members("io_ring_ctx") - _KNOWN):
             raise OSError(0, f"the kernel keeps more of a ring than crtool knows: {', '.join(new)}")
@@ -169,6 +171,7 @@ class _Reader:
         self._pid = types.member("task_struct", "pid").offset
         self._context = types.member("task_struct", "io_uring").offset
         self._registered = types.member("io_uring_task", "registered_rings").offset
+        self.registered = RegisteredReader(types)
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._slot = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
@@ -248,6 +251,10 @@ class _Reader:
         issuer, _, cached = struct.unpack_from("<IIQ", found, 16 + self.size)
         return file, address, found[16 : 16 + self.size], issuer, cached
 
+    def buffers(self, fd: int) -> int:
+        """Where the table of buffers of ring *fd* of ours is."""
+        return _number(self.places["buf_table.nodes"], self.look(fd)[2], 8)
+
     def tasks(self) -> Iterator[tuple[int, tuple[int, ...]]]:
         """TIDs, in the kernel's first PID namespace, with the addresses of the files of their registered rings."""
         for tid, _, *files in struct.iter_unpack(f"<II{_RING_FDS}Q", bpf_iter.run(self._of_tasks)):
@@ -268,9 +275,7 @@ def state(fd: int) -> RingState:
     file, address, content, issuer, cached = reader.look(fd)
 
     def number(path: str, size: int = 4) -> int:
-        place = reader.places[path]
-        value = int.from_bytes(content[place.offset : place.offset + size], "little")
-        return value >> place.bit & (1 << place.bits) - 1 if place.bits else value
+        return _number(reader.places[path], content, size)
 
     found = [what for path, (size, what) in _NOTHING.items() if number(path, size)]
     found += [what for path, what in _EMPTY.items() if number(path, 8) != address + reader.places[path].offset]
@@ -280,8 +285,12 @@ def state(fd: int) -> RingState:
         found.append("a clock of its own")
     if number("napi_track_mode", 1) != _NAPI_INACTIVE:
         found.append("busy polling")
-    if any(file in files for _, files in reader.tasks()):
-        found.append("a number by which a thread has registered it")
+    numbers = tuple((tid, files.index(file)) for tid, files in reader.tasks() if file in files)
+    if number("buf_table.nr") and not reader.registered.is_calibrated:
+        reader.registered.calibrate(reader.buffers, lambda: setup(1, 2, 0)[0])
+    registered = reader.registered.read(lambda path: number(path, _SIZES.get(path, 4)), numbers)
+    if registered.kernel_buffers:
+        found.append("registered buffers that are no memory of the program's own")
     return RingState(
         flags=number("flags"),
         submissions=number("sq_entries"),
@@ -293,4 +302,15 @@ def state(fd: int) -> RingState:
         entry_pages=number("sq_region.nr_pages"),
         issuer=issuer,
         hindrances=tuple(dict.fromkeys(found)),
+        registered=registered,
     )
+
+
+def open_files(pid: int, tid: int = 0) -> dict[int, tuple[int, int]]:
+    """As of :meth:`RegisteredReader.files`."""
+    return _reader(os.getpid()).registered.files(pid, tid)
+
+
+def _number(place: btf.Member, content: bytes, size: int) -> int:
+    value = int.from_bytes(content[place.offset : place.offset + size], "little")
+    return value >> place.bit & (1 << place.bits) - 1 if place.bits else value

@@ -38,13 +38,15 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
         found.end()
 
 
-@pytest.mark.parametrize("run", ["uring_forked", "uring_unread", "uring_issuer"], indirect=True)
+@pytest.mark.parametrize(
+    "run", ["uring_forked", "uring_unread", "uring_issuer_registered", "uring_buffers"], indirect=True
+)
 def test_memory_that_comes_later(run: Run) -> None:
     run.restart(run.checkpoint("--kill"), "--lazy")
     run.pass_judgement()
 
 
-@pytest.mark.parametrize("run", ["uring_forked", "uring_issuer"], indirect=True)
+@pytest.mark.parametrize("run", ["uring_forked", "uring_issuer_registered"], indirect=True)
 def test_numbers_of_their_own(run: Run) -> None:
     """The issuer is known by another TID then."""
     run.restart(run.checkpoint("--kill"), "--pidns")

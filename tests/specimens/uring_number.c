@@ -1,4 +1,4 @@
-/* specimen: io_uring that a thread has registered as a number | group: objects | needs: refusal as by which a thread has registered it, root, io_uring of Linux 6.18 */
+/* specimen: io_uring that a thread calls by a number which it has registered | group: objects | needs: root, io_uring of Linux 6.18 */
 #include "uring.h"
 
 int main(void) {

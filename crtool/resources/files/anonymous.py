@@ -251,6 +251,6 @@ def renumbered(record: Any, other: Callable[[int], int]) -> Any:
         record = replace(record, member=other(record.member))
     if isinstance(record, UserfaultfdRecord):
         record = replace(record, owner=other(record.owner))
-    if isinstance(record, UringRecord) and record.issuer:
-        record = replace(record, issuer=other(record.issuer))
+    if isinstance(record, UringRecord):
+        record = uring.renumbered(record, other)
     return record

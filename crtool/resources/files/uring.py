@@ -11,29 +11,48 @@ We rebuild it by a new ring with these flags. Empty requests (IORING_OP_NOP) bri
 program knows by heart; then the shared memory gets its content. A ring of which only one thread may submit
 (IORING_SETUP_SINGLE_ISSUER) is set up disabled, and that thread enables it when it is born.
 
-Refused: requests in flight, and whatever was registered; a polling thread (IORING_SETUP_SQPOLL, _IOPOLL), memory of
-the program's own (_NO_MMAP), a ring that is not enabled yet; places too far on; a ring that somebody outside the tree
-has open. Not seen: the CPUs of its workers (IORING_REGISTER_IOWQ_AFF), which are made anew when they are needed; and
-a mapping that was left behind when the ring was resized.
+What is registered with it is in :mod:`.uring_fixed`.
+
+Refused: requests in flight; registered credentials, rings of buffers, restrictions, clocks; a polling thread
+(IORING_SETUP_SQPOLL, _IOPOLL), memory of the program's own (_NO_MMAP), a ring that is not enabled yet; places too far
+on; a ring that somebody outside the tree has open. Not seen: the CPUs of its workers (IORING_REGISTER_IOWQ_AFF), which
+are made anew when they are needed; and a mapping that was left behind when the ring was resized.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 from crtool.abi import mman
 from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError
 from crtool.kernel import uring
 from crtool.kernel.uring import Layout, RingState
+from crtool.kernel.uring_registered import Registered
 from crtool.puppet.batch import Batch
 from crtool.puppet.puppet import Puppet
 from crtool.record import dataclass
+from crtool.resources.files import uring_fixed
 from crtool.resources.files.openfile import OpenFile
+from crtool.resources.files.uring_fixed import RegisteredRecord
 
-__all__ = ["LINK", "UringRecord", "complete", "dump", "is_sound", "obstacle", "opened", "recognise", "restore"]
+__all__ = [
+    "LINK",
+    "UringRecord",
+    "complete",
+    "dump",
+    "is_sound",
+    "obstacle",
+    "opened",
+    "recognise",
+    "refusal",
+    "registered",
+    "renumbered",
+    "restore",
+]
 
 LINK = b"anon_inode:[io_uring]"
 _REMEDY = "let the program do without: innodb_use_native_aio=0 for MariaDB, UV_USE_IO_URING=0 for libuv"
@@ -83,6 +102,7 @@ class UringRecord:
     completion: bytes  # struct io_cqring_offsets, without user_addr
     rings: bytes  # the shared memory of both queues
     entries: bytes  # that of the submission entries
+    registered: RegisteredRecord | None = None
 
 
 def recognise(file: OpenFile) -> bool:
@@ -104,11 +124,12 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
     if state.hindrances:
         cause = f"an io_uring with {', '.join(state.hindrances)} cannot be saved"
         return Obstacle(file.pid, where, cause, _LATER)
-    if state.flags & uring.SETUP_SINGLE_ISSUER:
+    if state.flags & uring.SETUP_SINGLE_ISSUER or state.registered.numbers:
         if os.readlink("/proc/self/ns/pid") != _FIRST_PID_NAMESPACE:
-            cause = "an io_uring with IORING_SETUP_SINGLE_ISSUER cannot be saved from within a PID namespace"
+            cause = "an io_uring that knows a thread cannot be saved from within a PID namespace"
             return Obstacle(file.pid, where, cause, "run crtool outside")
-        if not os.path.exists(f"/proc/{file.pid}/task/{state.issuer}/fd/{file.fd}"):
+        issuer = state.flags & uring.SETUP_SINGLE_ISSUER
+        if issuer and not os.path.exists(f"/proc/{file.pid}/task/{state.issuer}/fd/{file.fd}"):
             cause = f"an io_uring to which only TID {state.issuer} may submit, which is no thread of this process,"
             return Obstacle(file.pid, where, f"{cause} cannot be saved", "close it there, or end this process first")
     skipped = (state.head - state.tail) % 2**32
@@ -118,6 +139,16 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
     if not _is_near(state.submissions, state.completions, state.tail, skipped):
         return Obstacle(file.pid, where, f"an io_uring that is {state.head} requests on cannot be saved", _REMEDY)
     return None
+
+
+def registered(file: OpenFile) -> Registered:
+    """What is registered with the ring, as the kernel has it; OSError if that cannot be read."""
+    return uring.state(file.local).registered
+
+
+def refusal(cause: str) -> str:
+    """In words, for what is registered with a ring."""
+    return f"an io_uring with {cause} cannot be saved"
 
 
 def _shown(file: OpenFile, *keys: str) -> tuple[int, ...]:
@@ -175,6 +206,15 @@ def _content(fd: int, offset: int, pages: int) -> bytes:
         return memory[:]
 
 
+def renumbered(record: UringRecord, other: Callable[[int], int]) -> UringRecord:
+    """The record with *other* numbers of processes and threads."""
+    known = record.registered
+    if known is not None:
+        numbers = tuple(replace(each, tid=other(each.tid)) for each in known.numbers)
+        known = replace(known, holder=other(known.holder), numbers=numbers)
+    return replace(record, issuer=other(record.issuer) if record.issuer else 0, registered=known)
+
+
 def is_sound(record: UringRecord) -> bool:
     """Whether a ring can be like that."""
     word = len(record.submission) == len(record.completion) == 32
@@ -194,6 +234,8 @@ def is_sound(record: UringRecord) -> bool:
             return False
     near = _is_near(record.submissions, record.completions, record.tail, (record.head - record.tail) % 2**32)
     single = bool(record.setup & uring.SETUP_SINGLE_ISSUER)
+    if record.registered is not None and not uring_fixed.is_sound(record.registered):
+        return False
     return near and record.issuer >= 0 and bool(record.issuer) == single
 
 

@@ -20,6 +20,7 @@ from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.table import DescriptorRecord
 from crtool.resources.files.uring import UringRecord
+from crtool.resources.files.uring_fixed import BufferRecord, FileRecord, NumberRecord, RegisteredRecord
 from crtool.resources.files.userfaultfd import AreaRecord, UserfaultfdRecord
 from crtool.resources.ipc.posix import PosixQueueRecord
 from crtool.resources.ipc.segments import SegmentRecord
@@ -116,6 +117,13 @@ def judge(
     )
 
 
+def registering(**changes):
+    """A ring with which something is registered."""
+    files, buffers = (FileRecord(3, 0, 5),), (BufferRecord(1, 4097, 5000, 0),)
+    record = RegisteredRecord(10, 4, files, 0, 4, 2, 2, buffers, 1, False, (NumberRecord(10, 3),))
+    return {"inodes": WITH_RING, "description": replace(URING, registered=replace(record, **changes))}
+
+
 def segment(inode):
     return SegmentRecord(OWNER, 4096, 0, False, False, inode, True)
 
@@ -139,6 +147,7 @@ def test_what_is_there_is_found():
 
 def test_a_ring_is_found():
     judge(inodes=WITH_RING, description=URING)
+    judge(**registering())
     judge(inodes=WITH_RING, description=replace(URING, setup=1 << 12, issuer=10, head=5, skipping=True))
 
 
@@ -220,6 +229,17 @@ def test_a_ring_is_found():
         {"inodes": WITH_RING, "description": replace(URING, submission=b"")},
         {"inodes": WITH_RING, "description": replace(URING, completion=struct.pack("<8I", 5000, *range(7)))},
         {"inodes": WITH_RING, "description": replace(URING, submission=struct.pack("<8I", *range(6), 4090, 0))},
+        registering(holder=12),
+        registering(files=(FileRecord(0, 2, 0),)),
+        registering(files=(FileRecord(4, 0, 0),)),
+        registering(files=(FileRecord(1, 0, 0), FileRecord(1, 0, 0))),
+        registering(buffers=(BufferRecord(0, 4096, 0, 0),)),
+        registering(buffers=(BufferRecord(0, 1 << 63, 1, 0),)),
+        registering(alloc_end=5),
+        registering(hint=-1),
+        registering(eventfd=2),
+        registering(numbers=(NumberRecord(12, 0),)),
+        registering(numbers=(NumberRecord(10, 16),)),
         {"descriptors": ((0, 2),)},
         {"descriptors": ((-1, 0),)},
         {"descriptors": ((1 << 31, 0),)},
