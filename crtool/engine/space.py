@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["AddressSpace", "Fixed", "NotCarried", "future_locks"]
 
 _WORTH_IT = 4 << 20  # bytes that pay for sending a descriptor to the twin
+_HUGE = b"/anon_hugepage"  # what the kernel calls memory of huge pages without a file
 
 
 class NotCarried(Exception):
@@ -168,7 +169,7 @@ class AddressSpace:
         """
         text = maps_file.without(read(twin.tid, "maps"), twin.scratch.start, twin.scratch.end)
         same = list(self.maps) == list(maps_file.parse(text))
-        special = special or not same or any(_is_huge(mapping) for mapping in self.maps)
+        special = special or not same or (_HUGE in text and any(map(_is_huge, self.maps)))
         if special or self._smaps is not None:
             apart = [record for record in self.records() if _stays_behind(record)]
             self._keep(spool, apart, self._left_out(self.smaps()))
@@ -368,7 +369,7 @@ def _stays_behind(record: MappingRecord) -> bool:
 
 
 def _is_huge(mapping: Mapping) -> bool:
-    return not mapping.shared and mapping.name.startswith(b"/anon_hugepage")
+    return not mapping.shared and mapping.name.startswith(_HUGE)
 
 
 def future_locks(space: AddressSpace, held: HeldProcess) -> int:

@@ -124,9 +124,9 @@ def is_special(mapping: Mapping) -> bool:
 
 def is_of_file(mapping: Mapping) -> bool:
     """Whether *mapping* is of something that has to be opened or made again: a file, or shared memory."""
-    if is_special(mapping) or is_ring(mapping):
+    if not (mapping.shared or mapping.inode) or is_special(mapping) or is_ring(mapping):
         return False
-    return mapping.shared or (mapping.inode != 0 and not mapping.name.startswith(b"/anon_hugepage"))
+    return mapping.shared or not mapping.name.startswith(b"/anon_hugepage")
 
 
 def obstacles(pid: int, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]) -> list[Obstacle]:
@@ -135,18 +135,18 @@ def obstacles(pid: int, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]
     for mapping, vmflags in zip(maps, flags, strict=True):
         if is_special(mapping):
             continue
-        for flag, (cause, remedy) in _REFUSED.items():
+        refused = () if vmflags.isdisjoint(_REFUSED) else _REFUSED.items()  # of tens of thousands hardly any
+        for flag, (cause, remedy) in refused:
             if flag in vmflags and not (flag == "mm" and mapping.name == _RING):
                 where = f"mapping {mapping.start:x}-{mapping.end:x} {mapping.name.decode(errors='replace')}".rstrip()
                 found.append(Obstacle(pid, where, cause, remedy))
                 break
-        found.extend(_named_obstacles(pid, mapping))
+        if mapping.name.startswith(_MAYBE_REFUSED):
+            found.extend(_named_obstacles(pid, mapping))
     return found
 
 
 def _named_obstacles(pid: int, mapping: Mapping) -> Iterator[Obstacle]:
-    if not mapping.name.startswith(_MAYBE_REFUSED):
-        return
     if mapping.name == _RING and mapping.shared and mapping.offset in _RING_OFFSETS:
         return
     for name, (cause, remedy) in _REFUSED_NAMES.items():
