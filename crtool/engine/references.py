@@ -297,6 +297,8 @@ def _judge_ipc(snapshot: Snapshot, living: set[int]) -> None:
 def _judge_objects(record: IpcRecord, inodes: Sequence[InodeRecord], living: set[int]) -> None:
     if any(not each.name or b"/" in each.name or b"\0" in each.name for each in record.posix):
         _refuse("the image has a message queue with an impossible name")
+    if any(len(each.messages) > each.most for each in record.posix):
+        _refuse("the image has a message queue with more messages than it can hold")
     for segment in record.segments:
         if not 0 <= segment.inode < len(inodes) or isinstance(inodes[segment.inode], PathRecord | MountedRecord):
             _refuse(f"the image lacks the content of System V shared memory with id {segment.permissions.id}")

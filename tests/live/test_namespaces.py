@@ -30,8 +30,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for names
 SCRATCH = "mount -t tmpfs none /mnt"
 LISTEN = f'{sys.executable} -c "import socket; socket.socket(1).bind(\\"/mnt/s\\")"'
 QUEUE = (
-    f'{sys.executable} -c "import ctypes; c = ctypes.CDLL(None); '
-    'c.mq_send(c.mq_open(b\\"/full\\", 66, 384, None), b\\"a\\", 1, 0)"'
+    f'{sys.executable} -c "import ctypes, time; c = ctypes.CDLL(None); q = c.mq_open(b\\"/full\\", 66, 384, None); '
+    'c.mq_notify(q, bytes([0] * 12 + [1] + [0] * 51)); open(\\"told\\", \\"w\\"); time.sleep(1000)" & '
+    "until [ -e told ]; do sleep 0.01; done"
 )
 LARGE = (
     f'{sys.executable} -c "import ctypes; c = ctypes.CDLL(None); '
@@ -72,8 +73,8 @@ def below(command: str, option: str = "--mount") -> str:
         ("--uts", below(f"{SCRATCH}; head -c 70M /dev/zero >/mnt/big"), "has 70 MiB in it, and 64 are saved"),
         ("--uts", below(f"{SCRATCH}; {LISTEN}"), "has the socket /s in it"),
         ("--mount", "umount -l /dev/pts", "does not have /dev/pts (devpts) mounted in a mount"),
-        ("--uts", below(QUEUE, "--ipc"), "has the POSIX message queue /full with 1 messages in an IPC namespace of"),
-        ("--ipc", QUEUE, "has the POSIX message queue /full with 1 messages in an IPC namespace of its own"),
+        ("--uts", below(QUEUE, "--ipc"), "has the POSIX message queue /full that tells PID"),
+        ("--ipc", QUEUE, "has the POSIX message queue /full that tells PID"),
         ("--net", "ip link add more type bridge", "has the interface more in a network namespace of its own"),
         ("--net", "ip address add 10.9.8.7/32 dev lo", "has the address 10.9.8.7 in a network namespace of its own"),
         ("--user --map-root-user", "", "has capabilities in a user namespace, which would be rights over"),

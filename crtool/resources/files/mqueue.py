@@ -6,9 +6,10 @@ messages with their priorities, and who is to be told of the next one (mq_notify
 We ask a borrowed descriptor by mq_getattr(3), and read whom it tells from the queue as a file.
 
 A queue that has a name stays where it is, with its messages, as a file does, and is opened again; if it is gone by then
-it is made anew, empty. One that was unlinked is made anew.
+it is made anew, empty. One that was unlinked is made anew, with its messages, which are read in the kernel's memory
+(:mod:`crtool.kernel.mqueue_messages`). Those of an IPC namespace that comes along are in resources/ipc/posix.py.
 
-Refused: messages in a queue that was unlinked, which can only be read by taking them out; a notification of a process.
+Refused: messages in a queue that was unlinked, where they cannot be read; a notification of a process.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import os
 import re
 import stat
 from contextlib import suppress
+from itertools import starmap
 
 from crtool.errors import EnvironmentDiffers, Obstacle
-from crtool.kernel import mqueue
+from crtool.kernel import mqueue, mqueue_messages
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
@@ -28,6 +30,14 @@ __all__ = ["MqueueRecord", "dump", "obstacle", "recognise", "restore"]
 _LINK = re.compile(rb"/([^/]+)", re.DOTALL)
 _DELETED = b" (deleted)"
 _TOLD = re.compile(rb"NOTIFY_PID:(\d+)")
+
+
+@dataclass(frozen=True)
+class MessageRecord:
+    """A message."""
+
+    priority: int
+    text: bytes
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,7 @@ class MqueueRecord:
     most: int  # messages that it can hold
     largest: int  # bytes of a message
     messages: int  # in it then
+    unread: tuple[MessageRecord, ...] = ()  # those in a queue that was unlinked
     member: int = 0  # first member of its IPC namespace, if the tree has made that; else 0
 
 
@@ -65,9 +76,9 @@ def _is_unlinked(file: OpenFile) -> bool:
 def obstacle(file: OpenFile, where: str) -> Obstacle | None:
     """Why *file* cannot be saved, if so."""
     _, _, messages = mqueue.attributes(file.local)
-    if messages and _is_unlinked(file):
-        cause = f"a message queue that was unlinked, with {messages} messages that nobody has received"
-        return Obstacle(file.pid, where, cause, "let the program receive them first")
+    if messages and _is_unlinked(file) and (why := mqueue_messages.why_not()) is not None:
+        cause = f"a message queue that was unlinked, with {messages} messages, which cannot be read: {why}"
+        return Obstacle(file.pid, where, cause, "run crtool as root, or let the program receive them first")
     reader = os.open(f"/proc/self/fd/{file.local}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         told = _TOLD.search(os.pread(reader, 256, 0))
@@ -82,6 +93,7 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
 def dump(file: OpenFile, member: int) -> MqueueRecord:
     """The record of *file*. *member*: first member of the IPC namespace that it is of, if the tree has made that."""
     most, largest, messages = mqueue.attributes(file.local)
+    keeps = bool(messages) and _is_unlinked(file)
     return MqueueRecord(
         name=file.link[1:].removesuffix(_DELETED) if _is_unlinked(file) else file.link[1:],
         unlinked=_is_unlinked(file),
@@ -93,6 +105,7 @@ def dump(file: OpenFile, member: int) -> MqueueRecord:
         most=most,
         largest=largest,
         messages=messages,
+        unread=tuple(starmap(MessageRecord, mqueue_messages.messages(file.local))) if keeps else (),
         member=member,
     )
 
@@ -123,10 +136,15 @@ def _judged(record: MqueueRecord, fd: int, shown: str) -> int:
 
 
 def _new(record: MqueueRecord, flags: int, shown: str) -> int:
-    if record.messages:
+    if record.messages and not record.unlinked:
         raise EnvironmentDiffers(f"the message queue {shown}, which held {record.messages} messages, is gone")
     name = b".crtool-%d" % os.getpid() if record.unlinked else record.name
     fd = mqueue.open_queue(name, flags | os.O_CREAT | os.O_EXCL, 0o600, record.most, record.largest)
+    if record.unread:
+        writer = mqueue.open_queue(name, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        for message in record.unread:
+            mqueue.send(writer, message.priority, message.text)
+        os.close(writer)
     if record.unlinked:
         mqueue.unlink(name)
     os.fchown(fd, record.uid, record.gid)

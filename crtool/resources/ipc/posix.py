@@ -6,9 +6,9 @@ the messages with their priorities, and who is to be told of the next one (mq_no
 We look at all that have a name through a mount of our own, which no mount namespace has. Those that are open are
 :mod:`crtool.resources.files.mqueue`.
 
-We rebuild a queue by mq_open(3), under its name.
+We rebuild a queue by mq_open(3), under its name, and send the messages.
 
-Refused: messages in it, which can only be read by taking them out; a notification of a process.
+Refused: messages where they cannot be read (:mod:`crtool.kernel.mqueue_messages`); a notification of a process.
 """
 
 from __future__ import annotations
@@ -18,16 +18,34 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from itertools import starmap
 
 from crtool.errors import EnvironmentDiffers
-from crtool.kernel import mqueue, sysvipc
+from crtool.kernel import mqueue, mqueue_messages, sysvipc
 from crtool.record import dataclass
 
-__all__ = ["REMEDY", "PosixQueueRecord", "device", "dump", "hindrances", "hindrances_of", "restore"]
+__all__ = [
+    "REMEDY",
+    "PosixMessageRecord",
+    "PosixQueueRecord",
+    "device",
+    "dump",
+    "hindrances",
+    "hindrances_of",
+    "restore",
+]
 
 REMEDY = "try again when the messages have been received"
 
 _TOLD = re.compile(rb"NOTIFY_PID:(\d+)")
+
+
+@dataclass(frozen=True)
+class PosixMessageRecord:
+    """A message."""
+
+    priority: int
+    text: bytes
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,7 @@ class PosixQueueRecord:
     gid: int
     most: int  # messages that it can hold
     largest: int  # bytes of a message
+    messages: tuple[PosixMessageRecord, ...] = ()
 
 
 def _queues() -> Iterator[tuple[bytes, int]]:
@@ -78,8 +97,8 @@ def hindrances() -> list[str]:
 
 def _hindrance(fd: int) -> str:
     _, _, messages = mqueue.attributes(fd)
-    if messages:
-        return f"with {messages} messages in an IPC namespace of its own"
+    if messages and (why := mqueue_messages.why_not()) is not None:
+        return f"with {messages} messages, which cannot be read ({why})"
     told = _TOLD.search(os.pread(fd, 256, 0))
     return f"that tells PID {int(told[1])} of the next message (mq_notify)" if told and int(told[1]) else ""
 
@@ -95,8 +114,10 @@ def dump() -> tuple[PosixQueueRecord, ...]:
     found = []
     for name, fd in _queues():
         info = os.fstat(fd)
-        most, largest, _ = mqueue.attributes(fd)
-        found.append(PosixQueueRecord(name, stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, most, largest))
+        most, largest, count = mqueue.attributes(fd)
+        messages = tuple(starmap(PosixMessageRecord, mqueue_messages.messages(fd))) if count else ()
+        mode = stat.S_IMODE(info.st_mode)
+        found.append(PosixQueueRecord(name, mode, info.st_uid, info.st_gid, most, largest, messages))
     return tuple(found)
 
 
@@ -106,6 +127,8 @@ def restore(record: PosixQueueRecord) -> None:
     try:
         fd = mqueue.open_queue(record.name, flags, 0o600, record.most, record.largest)
         try:
+            for message in record.messages:
+                mqueue.send(fd, message.priority, message.text)
             os.fchown(fd, record.uid, record.gid)
             os.fchmod(fd, record.mode)
         finally:

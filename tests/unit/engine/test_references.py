@@ -133,7 +133,7 @@ BELOW = IpcRecord(True, (segment(1),), (), (), (), 10)
 
 
 def test_what_is_there_is_found():
-    judge(namespaces=OWN, below=(BELOW,), description=MqueueRecord(b"a", False, 1, 0, 0, 0, 0, 1, 1, 0, 10))
+    judge(namespaces=OWN, below=(BELOW,), description=MqueueRecord(b"a", False, 1, 0, 0, 0, 0, 1, 1, 0, member=10))
     judge(
         namespaces=(IpcNamespaceRecord((10,)), MountsRecord((10,), 0, (ProcRecord(b"/proc", 0, 10, 0),))),
         segments=(segment(1),),
@@ -258,7 +258,7 @@ def test_a_ring_is_found():
         {"namespaces": OWN, "below": (BELOW,), "segments": (segment(1),)},
         {"namespaces": OWN, "below": (replace(BELOW, segments=(segment(0),)),)},
         {"namespaces": OWN, "below": (replace(BELOW, posix=(PosixQueueRecord(b"a/b", 0, 0, 0, 1, 1),)),)},
-        {"namespaces": OWN, "description": MqueueRecord(b"a", False, 1, 0, 0, 0, 0, 1, 1, 0, 10)},
+        {"namespaces": OWN, "description": MqueueRecord(b"a", False, 1, 0, 0, 0, 0, 1, 1, 0, member=10)},
         {"namespaces": (MountsRecord((10,), 0, (ProcRecord(b"/proc", 0, 12, 0),)),)},
         {"segments": (segment(0),)},
         {"segments": (segment(2),)},
