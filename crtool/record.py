@@ -11,7 +11,6 @@ is known.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
@@ -86,14 +85,14 @@ def replace(record: Record, **changes: Any) -> Record:
 
 
 _FEW = 16  # instances that are made in the time in which a constructor is compiled
-_made: Counter[type] = Counter()  # instances of a class that were made by _fill()
+_made: dict[type, int] = {}  # instances of a class that were made by _fill()
 
 
 def _fill(self: Any, *args: Any, **kwargs: Any) -> None:
     """The ``__init__`` of a class with few instances. When there are more, or if it is called wrongly, the real one."""
     cls = type(self)
     names = cls.__match_args__
-    _made[cls] += 1
+    _made[cls] = made = _made.get(cls, 0) + 1
     values = self.__dict__
     values.update(zip(names, args, strict=False))
     values.update(kwargs)
@@ -102,7 +101,7 @@ def _fill(self: Any, *args: Any, **kwargs: Any) -> None:
         rest = {name: _default(cls, name) for name in names[len(args) :] if name not in kwargs and hasattr(cls, name)}
         values.update(rest)
         given += len(rest)
-    if _made[cls] > _FEW or given != len(names) or (kwargs and values.keys() != set(names)):
+    if made > _FEW or given != len(names) or (kwargs and values.keys() != set(names)):
         compile_init(cls)
         cls.__init__(self, *args, **kwargs)
     elif hasattr(cls, "__post_init__"):
