@@ -18,10 +18,10 @@ from crtool.procfs.read import entries, read
 from crtool.resources.files.uring import LINK as RING
 from crtool.resources.memory.written import WriteWatch, pagemap_of
 
-__all__ = ["Tracker"]
+__all__ = ["Tracker", "has_hidden_writes"]
 
 
-def _has_hidden_writes(door: int, maps: Sequence[Mapping]) -> bool:
+def has_hidden_writes(door: int, maps: Sequence[Mapping]) -> bool:
     """Whether buffers are registered with a ring of io_uring: the kernel writes to their pages past page tables."""
     if not any(mapping.name == RING for mapping in maps):
         return False
@@ -57,7 +57,7 @@ class Tracker:
         pagemap = pagemap_of(process.door)
         try:
             watch = self._watches.get(key)
-            hidden = _has_hidden_writes(process.door, maps)
+            hidden = has_hidden_writes(process.door, maps)
             if watch is not None and (hidden or not watch.is_of(pagemap, held.scratch)):
                 self._watches.pop(key).close()
                 watch = None

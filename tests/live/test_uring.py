@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from crtool.engine.tracker import has_hidden_writes
+from crtool.procfs.maps import parse
+from crtool.procfs.read import read
+
 from .harness.catalogue import Specimen, catalogue
 from .harness.command import crtool
 from .harness.processes import all_ended, end
@@ -62,6 +66,14 @@ def test_a_ring_is_shown(run: Run) -> None:
     assert done.returncode == 0
     assert '"uring"' in done.stdout
     run.crtool("core", image, "-o", str(run.folder / "core"))
+    run.pass_judgement()
+
+
+@pytest.mark.parametrize(("run", "hidden"), [("uring_buffers", True), ("uring_registered", False)], indirect=["run"])
+def test_writes_to_registered_buffers_are_not_seen_by_a_watch(run: Run, hidden: bool) -> None:
+    maps = parse(read(run.root, "maps"))
+
+    assert hidden is has_hidden_writes(run.root, maps)
     run.pass_judgement()
 
 
