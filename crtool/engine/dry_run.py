@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from crtool.abi import capability as cap
 from crtool.abi import mman
 from crtool.abi.userfaultfd import FEATURE_EVENTS
-from crtool.arch import cpu
-from crtool.engine.adapt import as_caller, without_connections
+from crtool.engine.admit import admit
 from crtool.engine.changed import ChangedFiles
 from crtool.engine.forest import forest_of
 from crtool.engine.ipc import judge_objects
 from crtool.engine.prepare import Prepared
-from crtool.engine.references import read_snapshot
 from crtool.engine.results import DryRunResult, Progress
 from crtool.engine.snapshot import Snapshot
 from crtool.engine.terminal import judge_terminal
@@ -30,7 +28,6 @@ from crtool.engine.where import ClockPolicy, NumbersInUse, choose, numbers_of
 from crtool.errors import EnvironmentDiffers
 from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
-from crtool.image.trust import judge_trust
 from crtool.kernel import userfault
 from crtool.kernel.eclone_limits import pid_max
 from crtool.resources.files.inodes import ContentRecord, DeletedRecord, MountedRecord, PathRecord
@@ -78,16 +75,7 @@ def dry_run(
     """
     warnings: list[str] = []
     with open_image(image, parents, keys) as reader:
-        reader.info.require_cpu(cpu.NAME, cpu.PAGE_SIZE, reader.name)
-        reader.require_packages()
-        if not trust:
-            for holder in (reader, *reader.ancestors()):
-                judge_trust(holder.fileno(), holder.name)
-        snapshot = read_snapshot(reader)
-        if tcp == "close":
-            snapshot = without_connections(snapshot)
-        if own:
-            snapshot = as_caller(snapshot, warnings.append)
+        snapshot = admit(reader, trust=trust, tcp=tcp, own=own, warn=warnings.append)
         if lazy:
             _judge_lazy(reader, snapshot)
         reader.verify(None if progress is None else lambda n, total: progress(Progress("verifying", n, total)))

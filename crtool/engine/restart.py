@@ -8,7 +8,7 @@ from contextlib import ExitStack, nullcontext
 
 from crtool.abi.termios import TIOCSPGRP
 from crtool.arch import cpu
-from crtool.engine.adapt import as_caller, without_connections
+from crtool.engine.admit import admit
 from crtool.engine.changed import ChangedFiles
 from crtool.engine.foreground import Foreground
 from crtool.engine.forest import forest_of
@@ -20,7 +20,6 @@ from crtool.engine.numbers import Numbers
 from crtool.engine.pidfile import pidfile_beside
 from crtool.engine.prepare import Prepared
 from crtool.engine.rebuild import Rebuilder, needed_files
-from crtool.engine.references import read_snapshot
 from crtool.engine.relay import Relay
 from crtool.engine.results import Progress, RestartResult
 from crtool.engine.snapshot import Snapshot
@@ -33,7 +32,6 @@ from crtool.engine.where import ClockPolicy, NumbersInUse, Place, choose, number
 from crtool.errors import EnvironmentDiffers, PidTaken
 from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
-from crtool.image.trust import judge_trust
 from crtool.kernel import ptrace
 from crtool.kernel.eclone_limits import pid_max
 from crtool.kernel.prctl import child_subreaper
@@ -107,17 +105,8 @@ def restart(
     clocks = Clock()
     with open_image(image, parents, keys) as reader:
         with clocks.stage(Stage.READ):
-            reader.info.require_cpu(cpu.NAME, cpu.PAGE_SIZE, reader.name)
-            reader.require_packages()
-            if not trust:
-                for holder in (reader, *reader.ancestors()):
-                    judge_trust(holder.fileno(), holder.name)
-            snapshot = read_snapshot(reader)
-            if tcp == "close":
-                snapshot = without_connections(snapshot)
             warnings: list[str] = []
-            if own:
-                snapshot = as_caller(snapshot, warnings.append)
+            snapshot = admit(reader, trust=trust, tcp=tcp, own=own, warn=warnings.append)
             if not lazy:
                 verify_first(reader, progress)
             else:

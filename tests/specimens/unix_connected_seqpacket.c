@@ -1,19 +1,4 @@
 /* specimen: connection to a listening seqpacket socket, with unread data | group: sockets | needs: nothing */
-#include "unix.h"
+#include "unix_kinds.h"
 
-int main(void) {
-    int listener = unix_listening(SOCK_SEQPACKET, "name", 5);
-    int client = unix_connected(SOCK_SEQPACKET, "name"), server = unix_accepted(listener);
-    unix_send(client, "question"), unix_send(server, "answer");
-
-    specimen_ready();
-    specimen_wait();
-
-    unix_expect_name(server, "name"), unix_expect_peer(client, "name");
-    unix_expect_name(client, NULL), unix_expect_peer(server, NULL);
-    unix_expect(server, "question"), unix_expect(client, "answer");
-    unix_talk(client, server);
-    int next = unix_connected(SOCK_SEQPACKET, "name"), its = unix_accepted(listener);
-    unix_talk(next, its);
-    return specimen_pass();
-}
+int main(void) { return kinds_connected(SOCK_SEQPACKET); }

@@ -124,39 +124,49 @@ def _open_map(record: BpfMapRecord, born: Born) -> int:
     return fd
 
 
+def _of_paths(
+    recognise: Callable[[OpenFile], bool],
+    record: type,
+    dump: Callable[[OpenFile, Callable[[OpenFile], int], Callable[[OpenFile, str], None]], Any],
+    restore: Callable[[Any, Callable[[int], bytes]], int],
+    obstacle: Callable[[OpenFile, str], Obstacle | None],
+) -> Kind:
+    """A kind that watches files, which it knows by their inodes."""
+    return Kind(
+        recognise,
+        record,
+        lambda file, around: dump(file, around.inode, around.lost),
+        restore_late=lambda record, born: restore(record, born.path),
+        obstacle=obstacle,
+    )
+
+
+def _of_task(
+    recognise: Callable[[OpenFile], bool],
+    record: type,
+    dump: Callable[[OpenFile], Any],
+    restore: Callable[[Any, Callable[[int], int | None]], int],
+    obstacle: Callable[[OpenFile, str], Obstacle | None],
+) -> Kind:
+    """A kind that is about a process or a thread."""
+    return Kind(
+        recognise,
+        record,
+        lambda file, _: dump(file),
+        restore_late=lambda record, born: restore(record, born.task),
+        obstacle=obstacle,
+    )
+
+
 _KINDS = (
     Kind(eventfd.recognise, EventfdRecord, lambda file, _: eventfd.dump(file), eventfd.restore),
     Kind(epoll.recognise, EpollRecord, lambda file, _: epoll.dump(file), epoll.restore),
     Kind(signalfd.recognise, SignalfdRecord, lambda file, _: signalfd.dump(file), signalfd.restore),
     Kind(timerfd.recognise, TimerfdRecord, lambda file, _: timerfd.dump(file), timerfd.restore),
-    Kind(
-        inotify.recognise,
-        InotifyRecord,
-        lambda file, around: inotify.dump(file, around.inode, around.lost),
-        restore_late=lambda record, born: inotify.restore(record, born.path),
-        obstacle=inotify.obstacle,
-    ),
-    Kind(
-        fanotify.recognise,
-        FanotifyRecord,
-        lambda file, around: fanotify.dump(file, around.inode, around.lost),
-        restore_late=lambda record, born: fanotify.restore(record, born.path),
-        obstacle=fanotify.obstacle,
-    ),
-    Kind(
-        pidfd.recognise,
-        PidfdRecord,
-        lambda file, _: pidfd.dump(file),
-        restore_late=lambda record, born: pidfd.restore(record, born.task),
-        obstacle=pidfd.obstacle,
-    ),
-    Kind(
-        procfs.recognise,
-        ProcfsRecord,
-        lambda file, _: procfs.dump(file),
-        restore_late=lambda record, born: procfs.restore(record, born.task),
-        obstacle=procfs.obstacle,
-    ),
+    _of_paths(inotify.recognise, InotifyRecord, inotify.dump, inotify.restore, inotify.obstacle),
+    _of_paths(fanotify.recognise, FanotifyRecord, fanotify.dump, fanotify.restore, fanotify.obstacle),
+    _of_task(pidfd.recognise, PidfdRecord, pidfd.dump, pidfd.restore, pidfd.obstacle),
+    _of_task(procfs.recognise, ProcfsRecord, procfs.dump, procfs.restore, procfs.obstacle),
     Kind(
         mqueue.recognise,
         MqueueRecord,
