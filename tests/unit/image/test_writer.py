@@ -11,7 +11,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -348,28 +347,3 @@ def test_a_pipe_and_a_file_get_the_same_bytes(tmp_path: Path, make_image: MakeIm
 
     assert size == len(got)
     assert bytes(got) == path.read_bytes()
-
-
-def test_writing_is_fast(capsys: pytest.CaptureFixture[str]) -> None:
-    """Printed, not asserted: this machine has other things to do. Measured alone: 2.2–4 GiB/s."""
-    length = 256 << 20
-    area = memoryview(mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE))
-    base, path = memory_address(area), Path("/dev/shm") / f"crtool-test-{os.getpid()}.crt"
-    try:
-        start = time.perf_counter()
-        with begun(path, data_length=length) as image:
-            done = 0
-            while done < length:
-                view = image.buffer()
-                image.submit(read_memory_into(os.getpid(), [(base + done, len(view))], view))
-                done += len(view)
-            image.finish()
-        middle = time.perf_counter()
-        with ImageReader.open(path) as reader:
-            reader.verify()
-        end = time.perf_counter()
-    finally:
-        path.unlink(missing_ok=True)
-    with capsys.disabled():
-        rates = (length / (1 << 30) / seconds for seconds in (middle - start, end - middle))
-        print("\nimage of 256 MiB: written at {:.1f} GiB/s, verified at {:.1f} GiB/s".format(*rates))
