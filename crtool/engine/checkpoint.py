@@ -16,7 +16,7 @@ from crtool.engine.digests import Digests
 from crtool.engine.forest import forest_of, judge
 from crtool.engine.freeze import Frozen
 from crtool.engine.kept import pour
-from crtool.engine.live import Live, LiveMode, Refused, Waiting
+from crtool.engine.live import Live, LiveMode, Refused, Unprepared, Waiting
 from crtool.engine.output import beside, default_name, open_parent, writer_to
 from crtool.engine.preflight import Report, survey
 from crtool.engine.references import mounted_obstacles
@@ -116,7 +116,7 @@ def checkpoint(
         if leave != "running" or live == "off" or not story.go_on(beside(path, lock), live):
             story.wait(leave, held)
         if tracker is not None:
-            tracker.saved(image.root)
+            tracker.saved(image.root, image.status)
     written = story.written // cpu.PAGE_SIZE
     skipped = story.skipped // cpu.PAGE_SIZE
     shared = sum(run.length for memory in story.snapshot.memories for run in memory.shared) // cpu.PAGE_SIZE
@@ -178,11 +178,14 @@ class _Story:
 
     def go_on(self, path: str | os.PathLike[str] | None, mode: LiveMode) -> bool:
         """Lets the tree go as soon as its memory is copied or forked; False, and all is as before, if it cannot be."""
-        with Live(path, mode, self.report.memory) as copies:
+        surprised, unchanged = False, None
+        if self._parent is not None and self._tracker is not None and not self._tracker.wary:
+            unchanged = self._parent.unchanged
+        with Live(path, mode, self.report.memory, unchanged) as copies:
             while True:
                 try:
                     with self.clock.stage(Stage.PREFLIGHT):
-                        copies.look(self.report.pids, self.report.contexts)
+                        copies.look(self.report, surprised=surprised)
                     self._go_on(copies)
                     break
                 except _WHEN_KILLED as error:
@@ -193,6 +196,11 @@ class _Story:
                     copies.start_again()
                 except NotCarried as surprise:
                     copies.start_again(surprise.pid)
+                except Unprepared:
+                    surprised = True
+                    if self._tracker is not None:
+                        self._tracker.be_surprised()
+                    copies.start_again()
                 except Refused as refused:
                     self.report.warnings.append(f"{refused}: everything stands still until it is copied")
                     return False
@@ -203,6 +211,7 @@ class _Story:
         return True
 
     def _go_on(self, copies: Live) -> None:
+        self._start()
         frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline)
         with Collector(frozen, self.report, copies, self._connections(), self._tracker) as collector:
             with frozen:
@@ -242,6 +251,7 @@ class _Story:
                     raise
 
     def _wait(self, leave: Leave, held: Callable[[Mapping[int, bool]], None] | None) -> None:
+        self._start()
         frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline)
         connections = self._connections(killing=leave == "killed")
         with Collector(frozen, self.report, Waiting(), connections, self._tracker) as collector:
@@ -279,6 +289,10 @@ class _Story:
         self.frozen_seconds += frozen.seconds
         return self._attempts < _ATTEMPTS
 
+    def _start(self) -> None:
+        if self._parent is not None:
+            self._parent.begin(self.report.base.depth, self._tracker)
+
     def _connections(self, *, killing: bool = False) -> Connections:
         return Connections(keep=self.policy.tcp == "keep", killing=killing)
 
@@ -294,7 +308,7 @@ class _Story:
     def _begin(self, collector: Collector, hurry: Callable[[], None]) -> _Sink:
         """Writes the records; returns where the data goes, in the order in which the collector has reserved room."""
         if self._parent is not None:
-            self._parent.begin(self.report.base.depth, hurry, self._tracker)
+            self._parent.heed(hurry)
         self.snapshot = collector.snapshot(self._parent)
         _judge_forest(self.snapshot)
         files = collector.files

@@ -261,7 +261,8 @@ class Collector:
             raise ObstacleError(found)
         named = [mapping for mapping in maps if mappings.is_of_file(mapping)]
         inodes = {mapping.start: inode_of(mapping) for mapping in named}
-        space = AddressSpace(process, maps, inodes, self.report.policy.exclude)
+        words = None if self._tracker is None else self._tracker.words
+        space = AddressSpace(process, maps, inodes, self.report.policy.exclude, words)
         # That of a main thread which has ended has no addresses.
         stat = stat_file.parse(read(process.door, "stat")) if process.dead_leader else process.stat
         finish_bounds = bounds.dump(batch, stat, read(process.door, "auxv"))

@@ -9,6 +9,7 @@ The parent is verified before anybody is stopped, since what refers to a damaged
 from __future__ import annotations
 
 import os
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
@@ -17,25 +18,24 @@ from crtool.engine.contents import saved_runs
 from crtool.engine.freeze import FrozenProcess
 from crtool.engine.news import Watch, of_stage
 from crtool.engine.references import read_snapshot
-from crtool.engine.tracker import Tracker
+from crtool.engine.tracker import Tracker, Version, version
 from crtool.errors import UsageError
 from crtool.image.datamap import Origin
 from crtool.image.keys import Keys, Lock
 from crtool.image.layout import DataLayout
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import is_url
-from crtool.kernel.ranges import Ranges
+from crtool.kernel.ranges import Ranges, common
 from crtool.resources.memory.pages import ExtentRecord
+from crtool.resources.memory.zeros import Read
 
-__all__ = ["Parent", "Version"]
+__all__ = ["Parent"]
 
 _WINDOW = 1 << 20  # bytes that are compared at once
+_PASSED = 3 * _WINDOW  # bytes that are not, where it seems to be in vain
 
-Version = tuple[bytes, int, int, int, int, int]
-"""Root hash of an image and, of its file, device, inode, size, and when its content and its inode were changed."""
-
-Read = Callable[[int, memoryview], int]
-"""Fills a view with the memory at an address; returns how much has come."""
+_Piece = tuple[int, int, int, bool]
+"""Address, length, offset in the parent or −1, and whether it may have other bytes there."""
 
 
 class Parent:
@@ -58,6 +58,8 @@ class Parent:
         self._depth = 0
         self._tracker: Tracker | None = None
         self._hurry: Callable[[], None] = lambda: None
+        self._unchanged: dict[int, Ranges] = {}  # by PID
+        self._alike = False  # whether something of what was compared last is the same
         self._reader = ImageReader.open(path, keys=keys)
         try:
             if self._reader.is_stream:
@@ -65,11 +67,12 @@ class Parent:
             self._reader.info.require_cpu(cpu.NAME, cpu.PAGE_SIZE, self._reader.name)
             self._reader.require_packages()
             snapshot = read_snapshot(self._reader)
-            versions = {image.root: _version(image) for image in (self._reader, *self._reader.ancestors())}
+            holders = self._reader, *self._reader.ancestors()
+            versions = {version(holder.root, os.fstat(holder.fileno())) for holder in holders}
             known = set() if known is None else known
-            whole = {root for root, version in versions.items() if version in known}
+            whole = {each[0] for each in versions & known}
             self._reader.verify(of_stage(progress, "verifying"), whole)
-            known.update(versions.values())
+            known |= versions
         except BaseException:
             self._reader.close()
             raise
@@ -97,15 +100,30 @@ class Parent:
                     "encrypt it too: --encrypt-to FILE, or by the passphrase; or leave --parent out",
                 )
 
-    def begin(self, depth: int, hurry: Callable[[], None], tracker: Tracker | None = None) -> None:
-        """A new image begins, for the first time or once more. *depth*: how many levels of PID namespaces its numbers
-        are below crtool's; *hurry* is called now and then, and may raise; *tracker* knows what
-        need not be compared.
+    def begin(self, depth: int, tracker: Tracker | None = None) -> None:
+        """A new image begins, for the first time or once more, and nobody has been looked at for it. *depth*: how many
+        levels of PID namespaces its numbers are below crtool's; *tracker* knows what need not be compared.
         """
         self.same = 0
         self._tracker = tracker
         self._depth = depth
+        self._hurry = lambda: None
+        self._unchanged.clear()
+
+    def heed(self, hurry: Callable[[], None]) -> None:
+        """*hurry* is called now and then from now on, and may raise."""
         self._hurry = hurry
+
+    def unchanged(self, process: FrozenProcess) -> Ranges:
+        """What it has of *process* that nobody has written to since, and need not be read at all."""
+        pid = process.status.ns_pid[self._depth]
+        found = self._unchanged.get(pid)
+        if found is None:
+            known = () if self._tracker is None else self._tracker.unchanged(process, self._reader.root)
+            memory = self._memories.get(pid) if known else None
+            runs = () if memory is None else saved_runs(memory)
+            found = self._unchanged[pid] = common(known, [(run.start, run.start + run.length) for run in runs])
+        return found
 
     def changed(
         self,
@@ -121,33 +139,33 @@ class Parent:
         *read*: the memory of *process*; *data*: where in the data area *extents* are.
         """
         pid = process.status.ns_pid[self._depth]
-        unchanged = () if self._tracker is None else self._tracker.unchanged(process, self._reader.root)
         rest: list[list[int]] = []
-        origins: dict[bytes, Origin] = {}  # by root hash; to ask the kernel for a path takes a while
+        numbers: dict[int, int] = {}  # of origins in *layout*, by those of the parent
         borders = {extent.start for extent in extents}
         offset = data
-        for start, length, old in self._pieces(pid, extents, read, unchanged):
-            if old < 0:
-                if rest and rest[-1][1] == start and start not in borders:
-                    rest[-1][1] = start + length
-                else:
-                    rest.append([start, start + length])
-            else:
-                at = offset
-                for part, holder, there in self._reader.places(old, length):
-                    origin = origins.get(holder.root)
-                    if origin is None:
-                        origin = origins[holder.root] = Origin(holder.root, holder.path)
-                    layout.refer(at, part, origin, there)
-                    at += part
+        unchanged = self.unchanged(process)
+        for start, length, old in self._judged(self._pieces(pid, extents, unchanged), read, tracked=bool(unchanged)):
+            if old >= 0:
+                self._refer(layout, offset, length, old, numbers)
                 self.same += length
+            elif rest and rest[-1][1] == start and start not in borders:
+                rest[-1][1] = start + length
+            else:
+                rest.append([start, start + length])
             offset += length
         return tuple(ExtentRecord(start, end - start) for start, end in rest)
 
-    def _pieces(
-        self, pid: int, extents: Sequence[ExtentRecord], read: Read, unchanged: Ranges
-    ) -> Iterator[tuple[int, int, int]]:
-        """*extents* in pieces: address, length, and the offset of the same bytes in the parent, or −1."""
+    def _refer(self, layout: DataLayout, at: int, length: int, old: int, numbers: dict[int, int]) -> None:
+        """Tells *layout* that the *length* bytes at its offset *at* are those at *old* of the parent."""
+        lengths, images, offsets = self._reader.cut(old, length)
+        for image in images if len(images) == 1 else set(images):
+            if image not in numbers:
+                holder = self._reader.holder(image)
+                numbers[image] = layout.number(Origin(holder.root, holder.path))
+        layout.refer_all(at, length, (lengths, array("Q", map(numbers.__getitem__, images)), offsets))
+
+    def _pieces(self, pid: int, extents: Sequence[ExtentRecord], unchanged: Ranges) -> Iterator[_Piece]:
+        """*extents* in pieces of which each is unchanged, or to be compared, or not in the parent."""
         memory = self._memories.get(pid)
         known = [] if memory is None else saved_runs(memory)
         starts = [run.start for run in known]
@@ -158,65 +176,85 @@ class Parent:
                 while number < len(known) and starts[number] + known[number].length <= at:
                     number += 1
                 if number == len(known) or starts[number] >= end:
-                    yield at, end - at, -1
+                    yield at, end - at, -1, False
                     break
                 if at < starts[number]:
-                    yield at, starts[number] - at, -1
+                    yield at, starts[number] - at, -1, False
                     at = starts[number]
-                length = min(end, starts[number] + known[number].length) - at
-                yield from self._judged(at, length, (known[number].data or 0) + at - starts[number], read, unchanged)
-                at += length
+                stop = min(end, starts[number] + known[number].length)
+                yield from _divided(at, stop, (known[number].data or 0) + at - starts[number], unchanged)
+                at = stop
 
     def _judged(
-        self, start: int, length: int, old: int, read: Read, unchanged: Ranges
+        self, pieces: Iterator[_Piece], read: Read, *, tracked: bool
     ) -> Iterator[tuple[int, int, int]]:
-        """Takes what is *unchanged* as it is, and compares the rest."""
-        at, end = start, start + length
-        number = bisect_right(unchanged, (start,))
-        number -= number > 0 and unchanged[number - 1][1] > start
-        while number < len(unchanged) and unchanged[number][0] < end:
-            first, last = max(at, unchanged[number][0]), min(end, unchanged[number][1])
-            if at < first:
-                yield from self._compared(at, first - at, old + at - start, read)
-            self._hurry()
-            yield first, last - first, old + first - start
-            at = last
-            number += 1
-        if at < end:
-            yield from self._compared(at, end - at, old + at - start, read)
+        """*pieces* again: address, length, and the offset of the same bytes in the parent, or −1.
 
-    def _compared(self, start: int, length: int, old: int, read: Read) -> Iterator[tuple[int, int, int]]:
-        for done in range(0, length, _WINDOW):
-            self._hurry()
-            size = min(_WINDOW, length - done)
-            for first, last, same in self._window(start + done, old + done, size, read):
-                yield start + done + first, last - first, old + done + first if same else -1
+        Those that have to be compared are collected until they fill the buffers: scattered pages are read one by one,
+        but compared together, for most of them are all the same, or none is. If they are *tracked*, those that were
+        written: where none of them turns out to be the same, the next ones are taken to have changed.
+        """
+        waiting: list[_Piece] = []
+        used = passed = 0
+        for piece in pieces:
+            start, length, old, differs = piece
+            done = 0
+            if differs and passed > 0:
+                passed -= length
+                old, differs = -1, False
+            while differs and length - done > 0:
+                part = min(length - done, _WINDOW - used)
+                waiting.append((start + done, part, old + done, True))
+                used, done = used + part, done + part
+                if used == _WINDOW:
+                    self._alike = False
+                    yield from self._compared(waiting, read)
+                    passed = _PASSED if tracked and not self._alike else 0
+                    used = 0
+                    waiting.clear()
+            if not differs:
+                waiting.append((start, length, old, False))
+        yield from self._compared(waiting, read)
 
-    def _window(self, start: int, old: int, size: int, read: Read) -> Iterator[tuple[int, int, bool]]:
-        """Runs of pages, of *size* bytes from *start* on, that are or are not the same."""
+    def _compared(self, pieces: Sequence[_Piece], read: Read) -> Iterator[tuple[int, int, int]]:
+        self._hurry()
+        whole, at = True, 0
+        for start, length, old, differs in pieces:
+            if differs:
+                whole = self._loaded(start, length, old, at, read) and whole
+                at += length
         ours, theirs = self._ours, self._theirs
-        self._reader.read_at(old, memoryview(theirs)[:size])
+        alike = self._alike = whole and (ours == theirs if at == _WINDOW else ours[:at] == theirs[:at])
+        at = 0
+        for start, length, old, differs in pieces:
+            if not differs or alike:
+                yield start, length, old
+                at += length if differs else 0
+                continue
+            first, last_same = 0, ours[at : at + cpu.PAGE_SIZE] == theirs[at : at + cpu.PAGE_SIZE]
+            for page in range(cpu.PAGE_SIZE, length, cpu.PAGE_SIZE):
+                begin = at + page
+                same = ours[begin : begin + cpu.PAGE_SIZE] == theirs[begin : begin + cpu.PAGE_SIZE]
+                if same is not last_same:
+                    self._alike = True
+                    yield start + first, page - first, old + first if last_same else -1
+                    first, last_same = page, same
+            yield start + first, length - first, old + first if last_same else -1
+            self._alike = self._alike or last_same
+            at += length
+
+    def _loaded(self, start: int, length: int, old: int, at: int, read: Read) -> bool:
+        """Reads both sides to *at* of the buffers; whether all has come."""
+        ours, theirs = (memoryview(side)[at : at + length] for side in (self._ours, self._theirs))
+        self._reader.read_at(old, theirs)
         done = 0
-        with memoryview(ours) as view:
-            while done < size and (got := read(start + done, view[done:size])) > 0:
-                done += got
-        if done < size:  # whoever writes it will say why
-            yield 0, size, False
-            return
-        if size < _WINDOW:
-            ours, theirs = ours[:size], theirs[:size]
-        if ours == theirs:
-            yield 0, size, True
-            return
-        first = 0
-        for page in range(0, size, cpu.PAGE_SIZE):
-            same = ours[page : page + cpu.PAGE_SIZE] == theirs[page : page + cpu.PAGE_SIZE]
-            if page == 0:
-                last_same = same
-            elif same is not last_same:
-                yield first, page, last_same
-                first, last_same = page, same
-        yield first, size, last_same
+        while done < length and (got := read(start + done, ours[done:])) > 0:
+            done += got
+        if done == length:
+            return True
+        for page in range(done // cpu.PAGE_SIZE * cpu.PAGE_SIZE, length, cpu.PAGE_SIZE):
+            ours[page] = theirs[page] ^ 1  # whoever writes it will say why it does not come
+        return False
 
     def close(self) -> None:
         """Closes the image."""
@@ -229,6 +267,17 @@ class Parent:
         self.close()
 
 
-def _version(image: ImageReader) -> Version:
-    found = os.fstat(image.fileno())
-    return image.root, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _divided(start: int, end: int, old: int, unchanged: Ranges) -> Iterator[_Piece]:
+    """*start*…*end*, which is at *old* in the parent, in pieces that are unchanged, or to be compared."""
+    at = start
+    number = bisect_right(unchanged, (start,))
+    number -= number > 0 and unchanged[number - 1][1] > start
+    while number < len(unchanged) and unchanged[number][0] < end:
+        first, last = max(at, unchanged[number][0]), min(end, unchanged[number][1])
+        if at < first:
+            yield at, first - at, old + at - start, True
+        yield first, last - first, old + first - start, False
+        at = last
+        number += 1
+    if at < end:
+        yield at, end - at, old + at - start, True

@@ -60,6 +60,7 @@ class Report:
     threads: int = 0
     waiting: list[tuple[int, int]] = field(default_factory=list)  # PID and TID of who cannot be stopped just now
     small: int = 0  # of *memory*, bytes of processes that have so little that they are not forked
+    large: int = 0  # processes that have more
     digests: dict[Version, bytes] = field(default_factory=dict)  # of programs and libraries, if they were asked for
     contexts: frozenset[int] = frozenset()  # by which the kernel knows userfaultfds of the tree
     memory: int = 0  # bytes of private memory in use, in RAM or swapped out: about the size of an image
@@ -227,6 +228,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
         memory = status.memory.resident_anonymous + status.memory.swapped
         report.memory += memory
         report.small += memory if memory < SMALL else 0
+        report.large += memory > SMALL
     report.threads += status.threads
     own_ipc = report.base.own_ipc or ns_file.inode(door, "ipc") != report.base.namespaces.ipc
     if not report.policy.sysvipc and not own_ipc:

@@ -15,7 +15,7 @@ from contextlib import nullcontext, suppress
 from crtool.engine.attend import PASSED_ON, sent_by_somebody, signals_held
 from crtool.engine.checkpoint import Leave, checkpoint
 from crtool.engine.foreground import Foreground
-from crtool.engine.parent import Parent, Version
+from crtool.engine.parent import Parent
 from crtool.engine.relay import Relay
 from crtool.engine.restart import restart
 from crtool.engine.results import CheckpointResult, RestartResult, RunResult
@@ -129,7 +129,6 @@ class _Care:
         self._workplace = workplace
         self._every = every
         self._on_signal = on_signal
-        self._verified: set[Version] = set()
         self._tracker = tracker
         self._last: str | None = None  # the image that was made last, or from which the command has gone on
         self._lock = lock
@@ -228,7 +227,7 @@ class _Care:
         try:
             if not self._keeper.parent(self._last):
                 return None
-            return Parent(self._last, keys=self._keys, known=self._verified)
+            return Parent(self._last, keys=self._keys, known=self._tracker.whole)
         except CrtoolError as error:
             self._warn_once(f"{error.message}; the next image is a whole one")
             return None

@@ -10,34 +10,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from crtool.abi import mman
 from crtool.engine.freeze import FrozenProcess
 from crtool.engine.kept import Kept
-from crtool.engine.room import is_limited
 from crtool.engine.snapshot import MemoryRecord
-from crtool.errors import ObstacleError, RemoteCallError, TargetDied
+from crtool.engine.twin_pages import Sink, copy_twin
+from crtool.errors import ObstacleError, TargetDied
 from crtool.image.layout import DataLayout
 from crtool.image.spool import Spool
+from crtool.kernel.ranges import Ranges, common, less
 from crtool.procfs import maps as maps_file
 from crtool.procfs import smaps as smaps_file
 from crtool.procfs import status as status_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.procfs.smaps import Smap
-from crtool.puppet import postbox
 from crtool.puppet.hold import HeldProcess
 from crtool.puppet.twin import Twin
 from crtool.record import dataclass
 from crtool.resources.files.userfaultfd import AreaRecord
-from crtool.resources.memory import aio, direct, given_out, mappings, pages, written
+from crtool.resources.memory import aio, given_out, mappings, pages, written
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.frames import Common
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
-from crtool.resources.memory.pages import ExtentRecord, PageSink, SharedRecord
+from crtool.resources.memory.pages import ExtentRecord, SharedRecord
 from crtool.resources.memory.vdso import VdsoRecord
-from crtool.resources.memory.zeros import without_zeros
+from crtool.resources.memory.words import Words
+from crtool.resources.memory.zeros import may_have_zeros, without_zeros
 from crtool.resources.policy import Exclude
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AddressSpace", "Fixed", "NotCarried", "future_locks"]
 
-_WORTH_IT = 4 << 20  # bytes that pay for sending a descriptor to the twin
 _HUGE = b"/anon_hugepage"  # what the kernel calls memory of huge pages without a file
 
 
@@ -59,25 +59,6 @@ class NotCarried(Exception):
 
 Seen = Callable[["AddressSpace", Sequence[ExtentRecord]], list[Common]]
 """Tells what of an address space another one had before."""
-
-
-class Sink(PageSink, Protocol):
-    """Where bytes go. A twin can write to a file by itself (:mod:`crtool.resources.memory.direct`)."""
-
-    @property
-    def direct(self) -> int:
-        """The descriptor of the file, −1 if there is none."""
-
-    @property
-    def position(self) -> int:
-        """Where in the file the next byte belongs."""
-
-    @property
-    def length(self) -> int:
-        """How long the file will be."""
-
-    def written(self, nbytes: int) -> None:
-        """The next *nbytes* are there."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +76,15 @@ class AddressSpace:
     """The mappings and pages of one process, or of several that share them."""
 
     def __init__(
-        self, process: FrozenProcess, maps: Sequence[Mapping], inodes: dict[int, int], exclude: Exclude = "none"
+        self,
+        process: FrozenProcess,
+        maps: Sequence[Mapping],
+        inodes: dict[int, int],
+        exclude: Exclude = "none",
+        words: Words | None = None,
     ) -> None:
         """*maps*: as long as it stands still, without the scratch mapping and AIO rings; *inodes*: by the start of a
-        mapping; *exclude*: what is not saved.
+        mapping; *exclude*: what is not saved; *words*: knows what smaps says of many mappings.
         """
         self.process = process
         self.maps = maps
@@ -110,6 +96,7 @@ class AddressSpace:
         self.changed: tuple[ExtentRecord, ...] = ()  # what of it has to be written
         self._inodes = inodes
         self._exclude = exclude
+        self._words = words
         self._smaps: Sequence[Smap] | None = None
         self._smaps_text = b""  # unparsed, where there was no time for that
         self._twin: Twin | None = None
@@ -117,6 +104,9 @@ class AddressSpace:
         self._kept: Kept | None = None  # what has been copied while it stood still; None if it waits
         self._guards: tuple[GuardRecord, ...] = ()
         self._claimed: frozenset[tuple[int, int]] = frozenset()  # mappings that a userfaultfd of the tree watches
+        self._unchanged: Ranges = ()  # what the parent of the image has, where nothing else is copied
+        # What a look has found while it stands still: pages, guards, bytes that need not be saved.
+        self._seen: tuple[tuple[ExtentRecord, ...], tuple[GuardRecord, ...], int] | None = None
 
     @property
     def pid(self) -> int:
@@ -128,6 +118,11 @@ class AddressSpace:
         """Whether a twin has its pages."""
         return self._twin is not None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether only that of it is copied which the parent of the image does not have."""
+        return bool(self._unchanged)
+
     # -- while the process stands still ------------------------------------------------------------
 
     def smaps(self) -> Sequence[Smap]:
@@ -138,28 +133,44 @@ class AddressSpace:
             self._smaps = written.without_marks(self.process.door, [one for one in found if one.mapping.start in own])
         return self._smaps
 
+    def look(self, unchanged: Ranges) -> int:
+        """How many bytes there are beside *unchanged*, which :meth:`keep` leaves out if it is what comes next."""
+        self._seen = pages.saved(self.process.door, self._stretches())
+        self._unchanged = unchanged
+        return sum(end - start for start, end in less(_ranges(self._seen[0]), unchanged))
+
+    def _stretches(self) -> list[pages.Stretch]:
+        return [
+            pages.Stretch(mapping.start, mapping.end, mapping.shared, 0 if mappings.is_of_file(mapping) else -1)
+            for mapping in self.maps
+            if not mappings.is_special(mapping)
+        ]
+
     def keep(self, spool: Spool, seen: Seen | None = None) -> None:
         """Copies all pages to the spool; what the kernel says of the mappings is looked at later.
 
         *seen*: finds what the spool has already, of another process of the tree.
         """
         left_out: frozenset[int] = frozenset()
+        if self._smaps is None and self._words is not None and self._unchanged:
+            self._smaps = self._smaps_by_words(self._words)
         if self._smaps is None:
             self._smaps_text = read(self.process.door, "smaps")
         # Not for each process: the vDSO's own data is always kept out of core dumps, and parsing takes a while.
         telling = (b" wf ", b" uw ", b" um ") + ((b" dd ",) if self._exclude == "dontdump" else ())
         if self._smaps is not None or any(word in self._smaps_text for word in telling):
             left_out = self._left_out(self.smaps())
-        self._keep(
-            spool,
-            [
-                pages.Stretch(mapping.start, mapping.end, mapping.shared, 0 if mappings.is_of_file(mapping) else -1)
-                for mapping in self.maps
-                if not mappings.is_special(mapping)
-            ],
-            left_out,
-            seen,
-        )
+        self._keep(spool, self._stretches(), left_out, seen)
+
+    def _smaps_by_words(self, words: Words) -> Sequence[Smap]:
+        """For one that is large, of which reading smaps would take longer than all else."""
+        door = self.process.door
+        known = words.of(door, self.maps)
+        if known is not None:
+            return written.without_marks(door, known)
+        self._smaps_text = read(door, "smaps")
+        words.learn(door, smaps_file.parse(self._smaps_text))
+        return self.smaps()
 
     def take_over(self, twin: Twin, spool: Spool, *, special: bool) -> None:
         """From here on the pages are the twin's; copies to the spool what it does not have.
@@ -167,6 +178,7 @@ class AddressSpace:
         *special*: something is known to be missing. What does not show until the flags can be read (private pages of
         hugetlbfs without a name) raises NotCarried later.
         """
+        self._unchanged, self._seen = (), None
         text = maps_file.without(read(twin.tid, "maps"), twin.scratch.start, twin.scratch.end)
         same = list(self.maps) == list(maps_file.parse(text))
         special = special or not same or (_HUGE in text and any(map(_is_huge, self.maps)))
@@ -185,11 +197,17 @@ class AddressSpace:
         seen: Seen | None = None,
     ) -> None:
         assert self.process.held is not None
-        extents, self._guards, self.skipped = pages.saved(self.process.door, records, left_out)
+        if self._seen is None or left_out:
+            self._seen = pages.saved(self.process.door, records, left_out)
+        (extents, self._guards, self.skipped), self._seen = self._seen, None
         extents = given_out.without_marks(self.process.door, extents, self._smaps or ())
         if seen is not None:
             self.common = seen(self, extents)
             extents = _stored(extents, self.common)
+        self.extents = extents
+        if self._unchanged:
+            apart = less(_ranges(extents), self._unchanged)
+            extents = tuple(ExtentRecord(start, end - start) for start, end in apart)
         self._kept = Kept(spool, spool.length, extents)
         pages.copy(self.process.door, self.process.held.memory, extents, spool)
 
@@ -257,24 +275,31 @@ class AddressSpace:
                 found, guards, skipped = pages.saved(door, carried, self._left_out(self._flags()))
             except OSError:
                 raise TargetDied(door) from None
-            found, self.zero = without_zeros(self._twin.memory, found, carried)
+            found, self.zero = without_zeros(self._read, found, carried)
             self._guards = tuple(sorted((*self._guards, *guards), key=lambda guard: guard.start))
             self.skipped += skipped
         elif self._kept is None:  # it waits: nothing has been copied yet
             assert self.process.held is not None
             found, self._guards, self.skipped = pages.saved(door, records, self._left_out(self.smaps()))
             found = given_out.without_marks(door, found, self.smaps())
-            found, self.zero = without_zeros(self.process.held.memory, found, records)
+            found, self.zero = without_zeros(self._read, found, records)
         else:
-            self.extents = self._kept.extents
+            if self._unchanged:
+                self._leave_out_zeros(self._kept.zeros(), records)
             return door, ()
         self.extents = found
         return door, found
 
-    def leave_out(self, common: list[Common]) -> None:
+    def _leave_out_zeros(self, zeros: Ranges, records: Sequence[MappingRecord]) -> None:
+        """What has been copied of private anonymous memory, and is zero, need not be stored."""
+        holes = common(zeros, [(record.start, record.end) for record in records if may_have_zeros(record)])
+        self.zero = sum(end - start for start, end in holes)
+        self.extents = tuple(pages.without(self.extents, holes))
+
+    def leave_out(self, runs: list[Common]) -> None:
         """Does not store what others have too, of what :meth:`find` has found."""
-        self.common = common
-        self.extents = _stored(self.extents, common)
+        self.common = runs
+        self.extents = _stored(self.extents, runs)
 
     def record(
         self, layout: DataLayout, shared: Sequence[SharedRecord], parent: Parent | None = None
@@ -307,6 +332,8 @@ class AddressSpace:
         """Fills *view* with its memory at *address*; returns how much has come, 0 if none."""
         if self._kept is not None and address in self._kept:
             return self._kept.read(address, view)
+        if self._kept is not None and self._twin is None:
+            return 0  # it has gone on
         held = self.process.held
         memory = self._twin.memory if self._twin is not None else -1 if held is None else held.memory
         try:
@@ -322,32 +349,14 @@ class AddressSpace:
             return
         for is_kept, extents in _runs(self.changed, self._kept):
             if is_kept:
-                for extent in extents:
-                    self._kept.pour(extent, sink)
+                self._kept.pour(extents, sink)
             else:
                 assert self._twin is not None
-                self._copy_twin(self._twin, extents, sink)
+                copy_twin(self._twin, extents, self.records(), sink)
 
-    def _copy_twin(self, twin: Twin, extents: Sequence[ExtentRecord], sink: Sink) -> None:
-        """Lets the twin write what it can read itself, and copies the rest."""
-        number = self._door_to(twin, sink) if pages.total(extents) >= _WORTH_IT else -1
-        for readable, some in pages.readable(extents, self.records()):
-            done = 0
-            if number >= 0 and readable:
-                done = direct.write(twin.puppet, number, sink.position, some, sink.written)
-            pages.copy(twin.tid, twin.memory, pages.after(some, done), sink)
 
-    def _door_to(self, twin: Twin, sink: Sink) -> int:
-        """The number of the image's descriptor in the twin, −1 if that cannot, or must not, write to it.
-
-        A control group with a limit on its memory would have to pay for the page cache. Its owner may have ended.
-        """
-        if sink.direct < 0 or is_limited(twin.tid):
-            return -1
-        try:
-            return postbox.send(twin.puppet, sink.direct) if direct.may_write(twin.puppet, sink.length) else -1
-        except (OSError, RemoteCallError):
-            return -1
+def _ranges(extents: Sequence[ExtentRecord]) -> list[tuple[int, int]]:
+    return [(extent.start, extent.start + extent.length) for extent in extents]
 
 
 def _stored(extents: Sequence[ExtentRecord], common: Sequence[Common]) -> tuple[ExtentRecord, ...]:

@@ -16,9 +16,20 @@ from crtool.kernel.ranges import Ranges
 from crtool.procfs.maps import Mapping, parse
 from crtool.procfs.read import entries, read
 from crtool.resources.files.uring import LINK as RING
+from crtool.resources.memory.words import Words
 from crtool.resources.memory.written import WriteWatch, pagemap_of
 
-__all__ = ["Tracker", "has_hidden_writes"]
+__all__ = ["Tracker", "Version", "has_hidden_writes", "version"]
+
+_WARY = 16  # images
+
+Version = tuple[bytes, int, int, int, int, int]
+"""Root hash of an image and, of its file, device, inode, size, and when its content and its inode were changed."""
+
+
+def version(root: bytes, file: os.stat_result) -> Version:
+    """That of an image with this root hash in *file*."""
+    return root, file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns
 
 
 def has_hidden_writes(door: int, maps: Sequence[Mapping]) -> bool:
@@ -40,8 +51,15 @@ class Tracker:
 
     def __init__(self) -> None:
         self.root = b""  # the root hash of the last image
+        self.whole: set[Version] = set()  # images that need not be verified any more
+        self.words = Words()  # of mappings
+        self.wary = 0  # images for which nobody relies on that little was written
         self._watches: dict[tuple[int, int], WriteWatch] = {}
         self._seen: set[tuple[int, int]] = set()
+
+    def be_surprised(self) -> None:
+        """What seemed little was not: so it may be for long, and finding it out takes a second freeze."""
+        self.wary = _WARY
 
     def begin(self) -> None:
         """The tree stands still, and will be looked at."""
@@ -91,16 +109,21 @@ class Tracker:
             return ()
         return self._watches[key].unchanged
 
-    def saved(self, root: bytes) -> None:
-        """An image has become whole, of what has been looked at last."""
+    def saved(self, root: bytes, file: os.stat_result | None) -> None:
+        """An image has become whole, of what has been looked at last. *file*: it, as it was then."""
+        if file is not None:
+            self.whole.add(version(root, file))
         for key in [key for key in self._watches if key not in self._seen]:
             self._watches.pop(key).close()
         for watch in self._watches.values():
             watch.saved()
         self.root = root
+        self.wary = max(self.wary - 1, 0)
+        self.words.prepare()  # now, since nobody waits for it
 
     def close(self) -> None:
         """Ends all watches."""
+        self.words.close()
         for watch in self._watches.values():
             watch.close()
         self._watches.clear()

@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import accumulate
+from operator import add, or_
 
 from crtool.errors import ImageError
 from crtool.image.trouble import ANOTHER_COPY
 from crtool.record import dataclass
 
-__all__ = ["OWN", "DataMap", "Origin", "Run", "Runs", "pack_runs"]
+__all__ = ["OWN", "Columns", "DataMap", "Origin", "Run", "Runs", "Table", "pack_runs"]
 
 OWN = 0
 """The number of the image itself among those that hold its bytes; its origins follow from 1 on."""
+
+Columns = tuple[Sequence[int], Sequence[int], Sequence[int]]
+"""Lengths, images and offsets of runs: a map may have a hundred thousand."""
 
 _FIELDS = 3  # of a run: length, number of the image, offset there
 _LONGEST = 1 << 61
@@ -72,13 +77,15 @@ class Runs:
             raise _impossible(name, "another image has an impossible path")
         if self._images and max(self._images) > len(data_map.origins):
             raise _impossible(name, "a run is of an image that is not named")
+        if not all(self._lengths) or reduce(or_, (*self._lengths, *self._offsets), 0) & (page_size - 1):
+            raise _impossible(name, "a run is not of whole pages")
         self.reach = [0] * (1 + len(data_map.origins))  # by the number of the image: how much has to be stored there
-        for length, image, offset in zip(self._lengths, self._images, self._offsets, strict=True):
-            if not length or length % page_size or offset % page_size:
-                raise _impossible(name, "a run is not of whole pages")
-            if offset + length > (stored if image == OWN else _LONGEST):
-                raise _impossible(name, "a run goes beyond what is stored")
-            self.reach[image] = max(self.reach[image], offset + length)
+        for image, end in zip(self._images, map(add, self._offsets, self._lengths), strict=True):
+            if end <= self.reach[image]:
+                continue
+            self.reach[image] = end
+        if self.reach[OWN] > stored or max(self.reach) > _LONGEST:
+            raise _impossible(name, "a run goes beyond what is stored")
         self._starts = [*accumulate(self._lengths, initial=0)]
         if self.length > _LONGEST:
             raise _impossible(name, "the runs are too long")
@@ -90,30 +97,73 @@ class Runs:
 
     def between(self, offset: int, length: int) -> Iterator[Run]:
         """Where the *length* bytes from *offset* of the data area on are; they must all be there."""
-        number = bisect_right(self._starts, offset) - 1
-        while length:
-            skipped = offset - self._starts[number]
-            part = min(length, self._lengths[number] - skipped)
-            yield Run(part, self._images[number], self._offsets[number] + skipped)
-            offset, length, number = offset + part, length - part, number + 1
+        return map(Run, *self.cut(offset, length))
+
+    def cut(self, offset: int, length: int) -> Columns:
+        """The same in columns."""
+        if not length:
+            return (), (), ()
+        first = bisect_right(self._starts, offset) - 1
+        last = bisect_left(self._starts, offset + length, first)
+        skipped = offset - self._starts[first]
+        if last == first + 1:  # mostly it is one
+            return (length,), (self._images[first],), (self._offsets[first] + skipped,)
+        lengths, images, offsets = (column[first:last] for column in (self._lengths, self._images, self._offsets))
+        lengths[0] -= skipped
+        offsets[0] += skipped
+        lengths[-1] -= self._starts[last] - offset - length
+        return lengths, images, offsets
 
 
 def _impossible(name: str, why: str) -> ImageError:
     return ImageError(f"{name}: the map of the image is wrong: {why}", ANOTHER_COPY)
 
 
-def pack_runs(runs: Sequence[Run]) -> bytes:
+class Table:
+    """The runs of a map that is being made; those that continue each other become one."""
+
+    def __init__(self) -> None:
+        self._columns = array("Q"), array("Q"), array("Q")
+
+    def append(self, length: int, image: int, offset: int) -> None:
+        """One more run."""
+        lengths, images, offsets = self._columns
+        if lengths and images[-1] == image and offsets[-1] + lengths[-1] == offset:
+            lengths[-1] += length
+            return
+        lengths.append(length)
+        images.append(image)
+        offsets.append(offset)
+
+    def extend(self, columns: Columns) -> None:
+        """More runs, of which only the first can continue what is there."""
+        if not columns[0]:
+            return
+        lengths, images, offsets = columns
+        self.append(lengths[0], images[0], offsets[0])
+        if len(lengths) > 1:
+            for column, more in zip(self._columns, columns, strict=True):
+                column.extend(more[1:])
+
+    def copy(self) -> Table:
+        """Another one with the same runs."""
+        found = Table()
+        found.extend(self._columns)
+        return found
+
+    def pack(self) -> bytes:
+        """The bytes of all runs."""
+        fields = array("Q", bytes(_FIELDS * self._columns[0].itemsize * len(self._columns[0])))
+        for step, column in enumerate(self._columns):
+            fields[step::_FIELDS] = column
+        if sys.byteorder == "big":
+            fields.byteswap()
+        return fields.tobytes()
+
+
+def pack_runs(runs: Iterable[Run]) -> bytes:
     """The bytes of *runs*; those that continue each other become one."""
-    merged: list[Run] = []
+    table = Table()
     for run in runs:
-        last = merged[-1] if merged else None
-        if last is not None and (last.image, last.offset + last.length) == (run.image, run.offset):
-            merged[-1] = Run(last.length + run.length, last.image, last.offset)
-        else:
-            merged.append(run)
-    fields = array("Q")
-    for run in merged:
-        fields.extend((run.length, run.image, run.offset))
-    if sys.byteorder == "big":
-        fields.byteswap()
-    return fields.tobytes()
+        table.append(run.length, run.image, run.offset)
+    return table.pack()

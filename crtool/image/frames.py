@@ -82,6 +82,14 @@ class Frames:
             self._unpacked = (number, plain)
         return self._unpacked[1]
 
+    def read(self, source: FileSource, offset: int, view: memoryview) -> None:
+        """Fills *view* with what is at *offset* of what all frames stand for."""
+        while view:
+            number, begin = divmod(offset, self._header.chunk_size)
+            part = self.unpack(source, number)[begin : begin + len(view)]
+            view[: len(part)] = part
+            view, offset = view[len(part) :], offset + len(part)
+
     def verified(self, source: FileSource, number: int) -> memoryview:
         """What chunk *number* stands for, in memory of our own: no byte of it was not hashed. ImageError if damaged."""
         at, length = self.place(number)

@@ -8,7 +8,7 @@ writer fills the rest of its last page with zero bytes (:meth:`crtool.image.writ
 
 from __future__ import annotations
 
-from crtool.image.datamap import OWN, DataMap, Origin, Run, pack_runs
+from crtool.image.datamap import OWN, Columns, DataMap, Origin, Table
 from crtool.record import dataclass
 
 __all__ = ["DataLayout", "Segment"]
@@ -41,10 +41,10 @@ class DataLayout:
         if page_size < 1 or page_size & (page_size - 1):
             raise ValueError(f"a page size is a power of two, not {page_size}")
         self._page_size = page_size
-        self._references: list[tuple[int, Run]] = []  # with the offset in the data area
+        self._table = Table()
         self._origins: dict[Origin, int] = {}  # with their numbers
-        self._last: tuple[Origin | None, int] = (None, 0)
-        self._length = self._referred = 0
+        self._length = 0
+        self._settled = self._own = 0  # up to where the table goes, and how much of that is stored
 
     @property
     def length(self) -> int:
@@ -54,7 +54,7 @@ class DataLayout:
     @property
     def stored(self) -> int:
         """How much of it has to be written."""
-        return self._length - self._referred
+        return self._length - self._settled + self._own
 
     def reserve(self, nbytes: int) -> Segment:
         """The next *nbytes* of the data area, from a page boundary on."""
@@ -67,35 +67,38 @@ class DataLayout:
 
         To be called in the order of the offsets.
         """
-        if offset % self._page_size or nbytes % self._page_size or there % self._page_size:
-            raise ValueError("only whole pages can be referred to")
-        if offset + nbytes > self._length or (self._references and offset < self._end_of_references()):
-            raise ValueError("only what is reserved can be referred to, and in order")
-        last, number = self._last  # mostly it is the same again
-        if origin is not last:
-            number = self._origins.setdefault(origin, len(self._origins) + 1)
-            self._last = origin, number
         if nbytes:
-            self._references.append((offset, Run(nbytes, number, there)))
-            self._referred += nbytes
+            self.refer_all(offset, nbytes, ((nbytes,), (self.number(origin),), (there,)))
 
-    def _end_of_references(self) -> int:
-        offset, run = self._references[-1]
-        return offset + run.length
+    def number(self, origin: Origin) -> int:
+        """By which :meth:`refer_all` knows *origin*, to which something has to be referred then."""
+        return self._origins.setdefault(origin, len(self._origins) + 1)
+
+    def refer_all(self, offset: int, nbytes: int, columns: Columns) -> None:
+        """The *nbytes* (whole pages) from *offset* of the data area on are where *columns* say, by numbers of origins.
+
+        To be called in the order of the offsets.
+        """
+        for number in (offset, nbytes, *columns[2]) if len(columns[2]) == 1 else (offset, nbytes):
+            if number % self._page_size:
+                raise ValueError("only whole pages can be referred to")
+        if offset + nbytes > self._length or offset < self._settled:
+            raise ValueError("only what is reserved can be referred to, and in order")
+        self._store(self._table, offset)
+        self._own += offset - self._settled
+        self._table.extend(columns)
+        self._settled = offset + nbytes
+
+    def _store(self, table: Table, end: int) -> None:
+        """What is not referred to before *end* is stored."""
+        if self._settled < end:
+            table.append(end - self._settled, OWN, self._own)
 
     @property
     def map(self) -> DataMap | None:
         """What is where; None if everything is to be written."""
         if not self._origins:
             return None
-        runs: list[Run] = []
-        at = stored = 0
-        for offset, run in self._references:
-            if at < offset:
-                runs.append(Run(offset - at, OWN, stored))
-                stored += offset - at
-            runs.append(run)
-            at = offset + run.length
-        if at < self._length:
-            runs.append(Run(self._length - at, OWN, stored))
-        return DataMap(tuple(self._origins), pack_runs(runs))
+        table = self._table.copy()
+        self._store(table, self._length)
+        return DataMap(tuple(self._origins), table.pack())

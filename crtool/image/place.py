@@ -89,6 +89,7 @@ class NewFile:
         self._temporary: bytes | None = None
         self._fd = self._folder = -1
         self._length = self._pushed = 0
+        self.status: os.stat_result | None = None  # of the file, when it had got its name
         if self._base in (b"", b".", b".."):
             name = self.name or "an empty name"
             raise UsageError(f"{name}: an image needs the name of a file", "add a file name to the folder")
@@ -196,6 +197,7 @@ class NewFile:
             self._give_name()
             faults.point("named")
             self._sync_folder()
+            self.status = os.fstat(self._fd)
         except FileExistsError:
             raise self._exists() from None
         except OSError as error:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from types import TracebackType
 
 from xxhash import xxh3_128_digest
@@ -28,7 +28,7 @@ from crtool.image.age import ARMOUR, MAGIC
 from crtool.image.chain import Chain
 from crtool.image.codec import unpack
 from crtool.image.compression import require
-from crtool.image.datamap import OWN, DataMap, Origin, Run, Runs
+from crtool.image.datamap import OWN, Columns, DataMap, Origin, Run, Runs
 from crtool.image.frames import HEAD, Frames
 from crtool.image.header import HEADER_LENGTH, judge
 from crtool.image.keys import Keys
@@ -50,8 +50,11 @@ class ImageReader:
     ImageError from every method names the damaged section. Not for several threads.
     """
 
-    def __init__(self, source: FileSource | PipeSource, parents: Sequence[Path] = (), keys: Keys | None = None) -> None:
-        """*parents*: files, and folders with files, that may hold what is stored in other images.
+    def __init__(
+        self, source: FileSource | PipeSource, parents: Sequence[Path] | None = (), keys: Keys | None = None
+    ) -> None:
+        """*parents*: files, and folders with files, that may hold what is stored in other images; None if only that is
+        of interest which this one stores.
 
         *keys*: what encrypted ones ask for, and whose signature they must have. TargetError if they do not decrypt it.
         """
@@ -66,7 +69,7 @@ class ImageReader:
             self.records = self._read_section("records", self.info.records_length, self.info.records_hash)
             self._map = self._read_section("map", self.info.map_length, self.info.map_hash) if self.info.mapped else b""
             judge_header(self.info, self.records + self._map, self._keys.verifiers, source.name)
-            self.runs = self._read_map(parents) if self.info.mapped else None
+            self.runs = None if parents is None or not self.info.mapped else self._read_map(parents)
             self._hashes = self._file_trailer() if isinstance(source, FileSource) else None
             self._frames = None if self._hashes is None else Frames(self.info, self._hashes, source.name)
         except BaseException:
@@ -157,27 +160,29 @@ class ImageReader:
 
     def read_data(self, view: memoryview) -> None:
         """Fills *view* with the next bytes of the data area, hashing them on the way."""
-        self._require_within(self._position, len(view))
-        for run in self._runs(self._position, len(view)):
+        for run in map(Run, *self.cut(self._position, len(view))):
             if run.image == OWN:
                 self._skip_stored(run.offset, None)
                 self._passing.read(view[: run.length])
             else:
-                assert self._chain is not None
-                self._chain.image(run.image).read_stored_at(run.offset, view[: run.length])
+                self.holder(run.image).read_stored_at(run.offset, view[: run.length])
             self._position += run.length
             view = view[run.length :]
 
-    def _runs(self, offset: int, length: int) -> Iterable[Run]:
-        return (Run(length, OWN, offset),) if self.runs is None else self.runs.between(offset, length)
+    def cut(self, offset: int, length: int) -> Columns:
+        """As :meth:`places`, in columns, with the numbers of the images: see :meth:`holder`."""
+        self._require_within(offset, length)
+        return ((length,), (OWN,), (offset,)) if self.runs is None else self.runs.cut(offset, length)
+
+    def holder(self, number: int) -> ImageReader:
+        """Image *number* of those that hold bytes of this one, which is 0 itself."""
+        return self if number == OWN or self._chain is None else self._chain.image(number)
 
     def places(self, offset: int, length: int) -> Iterator[tuple[int, ImageReader, int]]:
         """Where the *length* bytes from *offset* of the data area on are: how many of them, in which image, and at
         which offset of what that one stores."""
-        self._require_within(offset, length)
-        for run in self._runs(offset, length):
-            image = self if run.image == OWN or self._chain is None else self._chain.image(run.image)
-            yield run.length, image, run.offset
+        for part, image, at in zip(*self.cut(offset, length), strict=True):
+            yield part, self.holder(image), at
 
     @property
     def is_plain(self) -> bool:
@@ -208,11 +213,7 @@ class ImageReader:
                 raise self._cut(at + got)
             return
         assert self._frames is not None
-        while view:
-            number, begin = divmod(offset, self.info.chunk_size)
-            part = self._frames.unpack(self._source, number)[begin : begin + len(view)]
-            view[: len(part)] = part
-            view, offset = view[len(part) :], offset + len(part)
+        self._frames.read(self._source, offset, view)
 
     def chunk(self, number: int) -> memoryview:
         """A chunk of what this file stores, verified as it is read; ImageError if it is damaged."""
@@ -335,7 +336,7 @@ class ImageReader:
         return runs
 
     def _open_other(self, path: Path) -> ImageReader:
-        return ImageReader(file_only(path), keys=self._keys)
+        return ImageReader(file_only(path), None, self._keys)
 
     def _file_trailer(self) -> bytes:
         """The chunk hashes of a file, whose trailer can be read before its data."""

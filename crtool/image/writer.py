@@ -15,6 +15,7 @@ Leaving the block without :meth:`~ImageWriter.finish` leaves nothing behind.
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -51,7 +52,7 @@ class ImageWriter:
     """
 
     def __init__(self, place: Place, compressor: Compressor | None = None, lock: Lock | None = None) -> None:
-        self._place = place
+        self._place = self._file = place
         self._sealed: SealedPlace | None = None
         self._signer = None if lock is None else lock.signer
         if lock is not None and lock.encrypts:
@@ -64,6 +65,7 @@ class ImageWriter:
         self._records = b""
         self._map = b""
         self.root = b""  # the root hash, once the image is finished
+        self.status: os.stat_result | None = None  # of its file then, if it is one of this machine
         self._hasher: ChunkHasher | None = None
         self._submitted = 0
         self._consumed = 0  # in the second thread
@@ -215,6 +217,7 @@ class ImageWriter:
         self._place.write(pack_trailer(header, self.root, hashes, signature))
         whole()
         self._place.commit()
+        self.status = place.status if isinstance(place := self._file, NewFile) else None
         self._ended = True
         return header.file_length if self._sealed is None else self._sealed.length
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crtool.engine import space as space_module
+from crtool.engine import twin_pages
 from crtool.engine.checkpoint import checkpoint
 from crtool.engine.verify import verify
 from crtool.resources.memory import direct
@@ -36,7 +36,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         write = staticmethod(watched)
         may_write = staticmethod(direct.may_write)
 
-    monkeypatch.setattr(space_module, "direct", Watched)
+    monkeypatch.setattr(twin_pages, "direct", Watched)
     return amounts
 
 
@@ -68,7 +68,8 @@ def test_what_a_twin_fails_to_write_is_copied(
     tmp_path: Path, told: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live, frozen = str(tmp_path / "live.crt"), str(tmp_path / "frozen.crt")
-    monkeypatch.setattr(space_module, "_readable", lambda extents, records: [(True, extents)])  # it is told a lie
+    lie = "crtool.resources.memory.pages.readable"
+    monkeypatch.setattr(lie, lambda extents, records: [(True, extents)])
 
     with victim() as pid:
         pages = checkpoint(pid, live).pages_written

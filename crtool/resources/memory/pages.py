@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 _IOV_MAX = 1024
+_LARGE = 1 << 20  # bytes of a mapping
 _MAX_READ = 1 << 30  # bytes of one preadv; the kernel's limit is 2 GiB less a page
 
 
@@ -108,7 +109,8 @@ def saved(
         for first, last in _runs(mappings):
             inside = iter(mappings[first:last])
             current = next(inside)
-            for start, end, kind in pagemap.scan(fd, current.start, mappings[last - 1].end):
+            files = not _is_large(current)
+            for start, end, kind in pagemap.scan(fd, current.start, mappings[last - 1].end, files=files):
                 if kind & mman.PAGE_IS_GUARD:
                     guards.append(GuardRecord(start, end))
                     continue
@@ -140,17 +142,26 @@ def present(pid: int, start: int, end: int) -> int:
 
 
 def _runs(mappings: Sequence[MappingRecord | Stretch]) -> Iterator[tuple[int, int]]:
-    """Index ranges of private mappings that follow each other without a gap: one scan serves them all."""
+    """Index ranges of private mappings that follow each other without a gap and are alike: one scan serves them all."""
     first = 0
     while first < len(mappings):
         if mappings[first].shared:
             first += 1
             continue
+        large = _is_large(mappings[first])
         last = first + 1
-        while last < len(mappings) and not mappings[last].shared and mappings[last].start == mappings[last - 1].end:
+        while last < len(mappings):
+            before, mapping = mappings[last - 1], mappings[last]
+            if mapping.shared or mapping.start != before.end or _is_large(mapping) is not large:
+                break
             last += 1
         yield first, last
         first = last
+
+
+def _is_large(mapping: MappingRecord | Stretch) -> bool:
+    """Whether it is worth a scan of its own that no page of *mapping* can be a file's."""
+    return mapping.inode < 0 and mapping.end - mapping.start >= _LARGE
 
 
 def copy(pid: int, memory: int, extents: Sequence[ExtentRecord], sink: PageSink) -> None:

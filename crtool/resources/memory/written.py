@@ -28,15 +28,17 @@ from crtool.abi import userfaultfd as uffd
 from crtool.errors import TargetDied
 from crtool.kernel import pagemap as page_map
 from crtool.kernel.ranges import Ranges, common, joined, less
-from crtool.procfs.maps import Mapping
+from crtool.procfs.maps import Mapping, parse
+from crtool.procfs.read import read
 from crtool.procfs.smaps import Smap
 from crtool.puppet.postbox import take
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.record import replace
 
-__all__ = ["WriteWatch", "may_be_watched", "pagemap_of", "without_marks"]
+__all__ = ["WriteWatch", "is_more_written", "may_be_watched", "pagemap_of", "without_marks"]
 
 _WORTH_IT = 1 << 20  # bytes of a mapping
+_KERNEL = 1 << 63  # where [vsyscall] is
 _FEATURES = uffd.FEATURE_WP_ASYNC | uffd.FEATURE_WP_UNPOPULATED
 
 
@@ -74,6 +76,22 @@ def without_marks(tid: int, smaps: Sequence[Smap]) -> list[Smap]:
             else entry
             for entry in smaps
         ]
+    finally:
+        os.close(pagemap)
+
+
+def is_more_written(tid: int, most: int) -> bool:
+    """Whether *tid*'s process, which may run, has more than *most* bytes of private pages that are not known to be as
+    they were, since they are watched and have not been written to.
+    """
+    pagemap = pagemap_of(tid)
+    try:
+        for mapping in parse(read(tid, "maps")):
+            if not mapping.shared and mapping.start < _KERNEL:
+                most -= page_map.written(pagemap, mapping.start, mapping.end, most, files=mapping.inode != 0)
+                if most < 0:
+                    return True
+        return False
     finally:
         os.close(pagemap)
 

@@ -15,8 +15,7 @@ not looked at.
 from __future__ import annotations
 
 import mmap
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from xxhash import xxh3_128_digest
 
@@ -25,7 +24,10 @@ from crtool.arch import cpu
 from crtool.resources.memory.mappings import MappingRecord
 from crtool.resources.memory.pages import ExtentRecord, without
 
-__all__ = ["without_zeros"]
+__all__ = ["Read", "may_have_zeros", "without_zeros"]
+
+Read = Callable[[int, memoryview], int]
+"""Fills a view with the memory at an address; returns how much has come."""
 
 _WINDOW = 1 << 20  # bytes that are judged by their samples
 _SAMPLES = 8  # pages of a window
@@ -34,52 +36,57 @@ _ZERO_PAGE = xxh3_128_digest(bytes(cpu.PAGE_SIZE))
 _ZERO_WINDOW = xxh3_128_digest(bytes(_WINDOW))
 
 
+def may_have_zeros(mapping: MappingRecord) -> bool:
+    """Whether zeros of *mapping* are left out."""
+    return mapping.inode < 0 and not mapping.flags & mman.MAP_HUGETLB and mapping.size >= _WINDOW
+
+
 def without_zeros(
-    memory: int, extents: Sequence[ExtentRecord], mappings: Sequence[MappingRecord]
+    read: Read, extents: Sequence[ExtentRecord], mappings: Sequence[MappingRecord]
 ) -> tuple[tuple[ExtentRecord, ...], int]:
     """*extents* without the zero pages that were found, and how many bytes these had.
 
-    *memory*: a descriptor of /proc/PID/mem of a task that stands still.
+    *read*: the memory of a task that stands still.
     """
-    holes = list(_holes(memory, extents, mappings))
+    holes = list(_holes(read, extents, mappings))
     if not holes:
         return tuple(extents), 0
     return tuple(without(extents, holes)), sum(end - start for start, end in holes)
 
 
 def _holes(
-    memory: int, extents: Sequence[ExtentRecord], mappings: Sequence[MappingRecord]
+    read: Read, extents: Sequence[ExtentRecord], mappings: Sequence[MappingRecord]
 ) -> Iterator[tuple[int, int]]:
     """Runs of zero pages, in order; each lies within one extent."""
     view = memoryview(mmap.mmap(-1, _WINDOW))
-    anonymous = iter([m for m in mappings if m.inode < 0 and not m.flags & mman.MAP_HUGETLB and m.size >= _WINDOW])
+    anonymous = iter([mapping for mapping in mappings if may_have_zeros(mapping)])
     mapping = next(anonymous, None)
     for extent in extents:
         end = extent.start + extent.length
         while mapping is not None and mapping.end <= extent.start:
             mapping = next(anonymous, None)
         while mapping is not None and mapping.start < end:
-            yield from _joined(_windows(memory, max(extent.start, mapping.start), min(end, mapping.end), view))
+            yield from _joined(_windows(read, max(extent.start, mapping.start), min(end, mapping.end), view))
             if mapping.end > end:
                 break
             mapping = next(anonymous, None)
 
 
-def _windows(memory: int, start: int, end: int, view: memoryview) -> Iterator[tuple[int, int]]:
+def _windows(read: Read, start: int, end: int, view: memoryview) -> Iterator[tuple[int, int]]:
     for at in range(start, end, _WINDOW):
         size = min(_WINDOW, end - at)
         step = max(size // _SAMPLES // cpu.PAGE_SIZE, 1) * cpu.PAGE_SIZE
         page = view[: cpu.PAGE_SIZE]
         for sample in range(at, at + size, step):
-            if os.preadv(memory, [page], sample) == cpu.PAGE_SIZE and xxh3_128_digest(page) == _ZERO_PAGE:
-                yield from _zero_pages(memory, at, view[:size])
+            if read(sample, page) == cpu.PAGE_SIZE and xxh3_128_digest(page) == _ZERO_PAGE:
+                yield from _zero_pages(read, at, view[:size])
                 break
 
 
-def _zero_pages(memory: int, start: int, view: memoryview) -> Iterator[tuple[int, int]]:
+def _zero_pages(read: Read, start: int, view: memoryview) -> Iterator[tuple[int, int]]:
     done = 0
     while done < len(view):
-        got = os.preadv(memory, [view[done:]], start + done)
+        got = read(start + done, view[done:])
         if not got:
             return
         done += got

@@ -1,0 +1,62 @@
+"""How the pages of a twin get into the image: it writes them itself, or they go through crtool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from crtool.engine.room import is_limited
+from crtool.errors import RemoteCallError
+from crtool.puppet import postbox
+from crtool.puppet.twin import Twin
+from crtool.resources.memory import direct, pages
+from crtool.resources.memory.mappings import MappingRecord
+from crtool.resources.memory.pages import ExtentRecord, PageSink
+
+__all__ = ["Sink", "copy_twin"]
+
+_WORTH_IT = 4 << 20  # bytes that pay for sending a descriptor to the twin
+
+
+class Sink(PageSink, Protocol):
+    """Where bytes go. A twin can write to a file by itself (:mod:`crtool.resources.memory.direct`)."""
+
+    @property
+    def direct(self) -> int:
+        """The descriptor of the file, −1 if there is none."""
+
+    @property
+    def position(self) -> int:
+        """Where in the file the next byte belongs."""
+
+    @property
+    def length(self) -> int:
+        """How long the file will be."""
+
+    def written(self, nbytes: int) -> None:
+        """The next *nbytes* are there."""
+
+
+def copy_twin(
+    twin: Twin, extents: Sequence[ExtentRecord], records: Sequence[MappingRecord], sink: Sink
+) -> None:
+    """Lets *twin* write what of *extents* it can read itself, and copies the rest. *records*: its mappings."""
+    number = _door_to(twin, sink) if pages.total(extents) >= _WORTH_IT else -1
+    for readable, some in pages.readable(extents, records):
+        done = 0
+        if number >= 0 and readable:
+            done = direct.write(twin.puppet, number, sink.position, some, sink.written)
+        pages.copy(twin.tid, twin.memory, pages.after(some, done), sink)
+
+
+def _door_to(twin: Twin, sink: Sink) -> int:
+    """The number of the image's descriptor in the twin, −1 if that cannot, or must not, write to it.
+
+    A control group with a limit on its memory would have to pay for the page cache. Its owner may have ended.
+    """
+    if sink.direct < 0 or is_limited(twin.tid):
+        return -1
+    try:
+        return postbox.send(twin.puppet, sink.direct) if direct.may_write(twin.puppet, sink.length) else -1
+    except (OSError, RemoteCallError):
+        return -1
