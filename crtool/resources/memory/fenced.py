@@ -16,13 +16,23 @@ from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
 from crtool.resources.memory.mappings import MappingRecord
 
-__all__ = ["gaps", "place"]
+__all__ = ["fences", "place"]
 
 _LOWEST = 1 << 16  # vm.mmap_min_addr is no higher, as distributions set it
 _FENCE = mman.MAP_PRIVATE | mman.MAP_ANONYMOUS | mman.MAP_NORESERVE | mman.MAP_FIXED_NOREPLACE
 
 
-def gaps(mappings: Sequence[Mapping], start: int, end: int) -> Iterator[tuple[int, int]]:
+def fences(mappings: Sequence[Mapping], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """What has to be taken so that as much room as *start*…*end* is nowhere else.
+
+    That is what is free and large enough, and whatever is free right beside it, with which it has room for a shift.
+    """
+    for first, last in _gaps(mappings, start, end):
+        if last - first >= end - start or last == start or first == end:
+            yield first, last
+
+
+def _gaps(mappings: Sequence[Mapping], start: int, end: int) -> Iterator[tuple[int, int]]:
     """What is free, but for *start*…*end*."""
     taken = sorted([*((each.start, each.end) for each in mappings), (start, end)])
     at = _LOWEST
@@ -38,15 +48,12 @@ def place(puppet: Newborn, record: MappingRecord, fd: int) -> None:
     """Makes the mapping of *record*, of the ring *fd* in the puppet."""
     batch = Batch()
     label = f"{record.start:x}"
-    fences = [
-        (start, end - start) for start, end in gaps(puppet.mappings(), record.start, record.end)
-        if end - start >= record.size
-    ]  # fmt: skip
-    for start, size in fences:
-        batch.call("mmap", start, size, mman.PROT_NONE, _FENCE, -1, 0, label=label)
+    taken = list(fences(puppet.mappings(), record.start, record.end))
+    for start, end in taken:
+        batch.call("mmap", start, end - start, mman.PROT_NONE, _FENCE, -1, 0, label=label)
     made = batch.call("mmap", 0, record.size, record.protection, mman.MAP_SHARED, fd, record.offset, label=label)
-    for start, size in fences:
-        batch.call("munmap", start, size, label=label)
+    for start, end in taken:
+        batch.call("munmap", start, end - start, label=label)
     try:
         puppet.run(batch)
     except RemoteCallError as error:
