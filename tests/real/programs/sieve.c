@@ -1,10 +1,12 @@
-/* Two threads that sieve and hash; the same source is linked statically, and against another C library. */
+/* Two threads that sieve and hash; the same source is linked statically, and against another C library. They do not end
+ * while there is a file "hold". */
 #include <math.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LIMIT = 4000000, ROUNDS = 300 };
 
@@ -16,10 +18,12 @@ static void *work(void *argument) {
     unsigned char *composite = malloc(LIMIT);
     state = 88172645463325252ull + part->first;
     for (int round = 0; round < ROUNDS; round++) {
-        memset(composite, 0, LIMIT);
-        for (int i = 2; i * i < LIMIT; i++)
-            if (!composite[i])
-                for (int j = i * i; j < LIMIT; j += i) composite[j] = 1;
+        do {
+            memset(composite, 0, LIMIT);
+            for (int i = 2; i * i < LIMIT; i++)
+                if (!composite[i])
+                    for (int j = i * i; j < LIMIT; j += i) composite[j] = 1;
+        } while (round == ROUNDS - 1 && access("hold", F_OK) == 0);
         for (int i = 2 + part->first; i < LIMIT; i += 2)
             if (!composite[i]) {
                 state ^= state << 13, state ^= state >> 7, state ^= state << 17;
