@@ -162,6 +162,11 @@ def _bpf() -> bool:
     return os.path.exists(BTF)
 
 
+def _packet_rings() -> bool:
+    syscall("membarrier", 1, 0, 0)  # MEMBARRIER_CMD_GLOBAL
+    return _bpf() and b"\0packet_sock\0" in Path(BTF).read_bytes()
+
+
 def _ping() -> bool:
     first, last = map(int, Path("/proc/sys/net/ipv4/ping_group_range").read_text().split())
     return first <= os.getegid() <= last or os.geteuid() == 0  # root makes a network of his own: tests/live/test_ping
@@ -293,6 +298,7 @@ NEEDS: dict[str, Callable[[], object]] = {
     "posix timers in /proc": lambda: os.path.exists("/proc/self/timers"),
     "protection keys of the CPU": _protection_keys,
     "real-time scheduling": _scheduled(1, priority=1),
+    "rings of packet sockets in BTF": _packet_rings,
     "rseq of glibc 2.35": _restartable_sequences,
     "time namespaces": lambda: os.path.exists("/proc/self/ns/time"),
     "time slices on demand (Linux 6.12)": _scheduled(0, runtime=700_000),

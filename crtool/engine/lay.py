@@ -21,6 +21,7 @@ from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space
 from crtool.record import replace
 from crtool.resources.files.inodes import RingMemoryRecord
+from crtool.resources.files.uring import UringRecord
 from crtool.resources.files.userfaultfd import UserfaultfdRecord
 from crtool.resources.memory import fenced, mappings
 from crtool.resources.memory.lazy import may_be_lazy
@@ -52,7 +53,7 @@ def lay(
         keep = kept(memory, heritage.memory, both)
         _clear(batch, puppet, keep)
     into = filled(content)
-    rings = [mapping for mapping in memory.mappings if mapping.inode >= 0 and _is_of_ring(mapping, prepared)]
+    rings = _of_rings(memory, prepared)
     if rings:  # when there is little else, since everything else will be fenced off
         puppet.run(batch)
         batch = Batch()
@@ -80,8 +81,13 @@ def lay(
     return [run for start, end in places for run in cut(fresh, start, end)]
 
 
-def _is_of_ring(mapping: mappings.MappingRecord, prepared: Prepared) -> bool:
-    return isinstance(prepared.snapshot.files.inodes[mapping.inode], RingMemoryRecord)
+def _of_rings(memory: MemoryRecord, prepared: Prepared) -> list[mappings.MappingRecord]:
+    """The mappings of rings of io_uring: those of packet sockets go where they are told."""
+    files = prepared.snapshot.files
+    mapped = [each for each in memory.mappings if each.inode >= 0]
+    found = [each for each in mapped if isinstance(files.inodes[each.inode], RingMemoryRecord)]
+    rings = {record.inode for record in files.descriptions if isinstance(record, UringRecord)} if found else ()
+    return [each for each in found if each.inode in rings]
 
 
 def _given_out(memory: MemoryRecord, prepared: Prepared) -> list[Stretch]:

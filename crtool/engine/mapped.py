@@ -21,7 +21,7 @@ from functools import cache
 
 from crtool.abi.fcntl import MFD_CLOEXEC
 from crtool.errors import Obstacle, ObstacleError, TargetError
-from crtool.kernel import memfd
+from crtool.kernel import memfd, packet_diag
 from crtool.procfs import maps as maps_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
@@ -31,6 +31,7 @@ from crtool.resources.memory.mappings import is_of_file
 __all__ = ["MappedFiles", "obstacles"]
 
 _ANONYMOUS = b"/dev/zero"
+_SOCKET = b"socket:["
 _ROOM = 1 << 16  # bytes that are copied at once, or left a hole
 
 Doors = Callable[[], Iterable[int]]
@@ -90,6 +91,7 @@ def _by_descriptor(mapping: Mapping, doors: Iterable[int]) -> str:
 
 def obstacles(pid: int, maps: bytes, doors: Doors) -> Iterator[Obstacle]:
     """The mappings of process *pid*, whose /proc/PID/maps is *maps*, whose files crtool could not reach."""
+    yield from _of_sockets(pid, maps, doors)
     rings = RING in maps
     if may_follow() and not rings:
         return
@@ -103,12 +105,34 @@ def obstacles(pid: int, maps: bytes, doors: Doors) -> Iterator[Obstacle]:
             continue
         if not is_of_file(mapping) or _is_anonymous(mapping) or _identity(mapping) in seen:
             continue
+        if mapping.name.startswith(_SOCKET):
+            continue
         seen.add(_identity(mapping))
         fd = _by_name(mapping)
         if fd >= 0:
             os.close(fd)
         elif not _by_descriptor(mapping, doors()):
             yield Obstacle(pid, f"mapping {mapping.start:x}-{mapping.end:x}", _out_of_reach(mapping), _REMEDY)
+
+
+def _of_sockets(pid: int, maps: bytes, doors: Doors) -> Iterator[Obstacle]:
+    if _SOCKET in maps:
+        for mapping in maps_file.parse(maps):
+            if mapping.name.startswith(_SOCKET) and (cause := _why_no_ring(mapping, doors)):
+                yield Obstacle(pid, f"mapping {mapping.start:x}-{mapping.end:x}", cause, "unmap it first")
+
+
+def _why_no_ring(mapping: Mapping, doors: Doors) -> str:
+    """Why a mapping of a socket cannot be made again, empty if it can: only rings of packet sockets, and as a whole."""
+    try:
+        info = packet_diag.look(mapping.inode)
+    except OSError:
+        info = None
+    if info is None or not info.has_ring:
+        return "is memory of a socket, but not the ring of a packet socket that crtool could ask"
+    if not mapping.shared or mapping.offset or mapping.end - mapping.start != info.received.size + info.sent.size:
+        return "is only a part of the rings of a packet socket"
+    return "" if _by_descriptor(mapping, doors()) else "is the ring of a packet socket that nobody in the tree has open"
 
 
 def _out_of_reach(mapping: Mapping) -> str:
@@ -145,6 +169,11 @@ class MappedFiles:
             os.close(fd)
 
     def _open(self, door: int, mapping: Mapping) -> tuple[int, bytes]:
+        if mapping.name.startswith(_SOCKET):
+            if cause := _why_no_ring(mapping, self._doors):
+                place = f"mapping {mapping.start:x}-{mapping.end:x}"
+                raise ObstacleError([Obstacle(door, place, cause, "unmap it first")])
+            return _follow(_by_descriptor(mapping, self._doors()))
         if mapping.name == RING:  # which nobody can open, not even by map_files
             if path := _by_descriptor(mapping, self._doors()):
                 return _follow(path)

@@ -27,7 +27,7 @@ from crtool.image.verified import VerifiedReader
 from crtool.kernel import memfd
 from crtool.kernel.process import raise_file_limit
 from crtool.puppet.puppet import Puppet
-from crtool.resources.files import anonymous, inodes, kinds, pipes, uring
+from crtool.resources.files import anonymous, inodes, kinds, pipes
 from crtool.resources.files.inodes import ContentRecord, MountedRecord, PathRecord, RingMemoryRecord
 from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.regular import RegularRecord
@@ -170,7 +170,7 @@ class Prepared:
                 if index not in self.late:
                     self._descriptions.append(self._keep(kinds.restore(description, shared)))
                     self._require_same(description, self._descriptions[-1])
-                    self._opened.update(uring.opened(description, self._descriptions[-1]))
+                    self._opened.update(kinds.opened(description, self._descriptions[-1]))
                 else:
                     assert self._postbox is not None
                     self._descriptions.append(self._postbox[1])

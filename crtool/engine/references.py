@@ -25,6 +25,8 @@ from crtool.resources.files.inotify import InotifyRecord
 from crtool.resources.files.mqueue import MqueueRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.sockets import packet
+from crtool.resources.files.sockets.packet import PacketRecord
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.uring import UringRecord
 from crtool.resources.files.userfaultfd import UserfaultfdRecord
@@ -209,10 +211,12 @@ def _judge_rings(snapshot: Snapshot) -> None:
     memories = [index for index, inode in enumerate(files.inodes) if isinstance(inode, RingMemoryRecord)]
     contents = [inode.content for inode in files.inodes if isinstance(inode, RingMemoryRecord)]
     if any(content.size or content.extents for content in contents):
-        _refuse("the memory of an io_uring has content of its own")
+        _refuse("the memory of a ring has content of its own")
     rings = [record for record in files.descriptions if isinstance(record, UringRecord)]
-    if sorted(ring.inode for ring in rings) != memories:
-        _refuse("the rings of io_uring and their memory do not go together")
+    sockets = [record for record in files.descriptions if isinstance(record, PacketRecord)]
+    frames = [socket.rings for socket in sockets if socket.rings is not None]
+    if sorted([ring.inode for ring in rings] + [ring.inode for ring in frames]) != memories:
+        _refuse("the rings of io_uring, or of packet sockets, and their memory do not go together")
     if not memories:
         return
     threads = {thread.tids[0] for process in snapshot.processes for thread in process.threads}
@@ -221,6 +225,8 @@ def _judge_rings(snapshot: Snapshot) -> None:
     strange = any(found.holder not in pids or not {each.tid for each in found.numbers} <= threads for found in known)
     if strange or any(not uring.is_sound(ring) or (ring.issuer and ring.issuer not in threads) for ring in rings):
         _refuse("the image tells of an io_uring that none can be")
+    if not all(map(packet.is_sound, sockets)):
+        _refuse("the image tells of the ring of a packet socket that none can be")
     used = {memory.exe for memory in snapshot.memories} | {pipe.inode for pipe in files.pipes}
     used |= {inode for view in files.views for inode in (view.root, view.cwd)}
     used |= {record.inode for record in files.descriptions if isinstance(record, RegularRecord)}
@@ -228,7 +234,7 @@ def _judge_rings(snapshot: Snapshot) -> None:
     used |= {each.inode for group in files.descriptions if isinstance(group, InotifyRecord) for each in group.watches}
     used |= {segment.inode for record in snapshot.ipcs for segment in record.segments}
     if used & set(memories):
-        _refuse("the memory of an io_uring is used as a file")
+        _refuse("the memory of a ring is used as a file")
 
 
 def _judge_watches(snapshot: Snapshot) -> None:

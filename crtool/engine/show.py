@@ -143,7 +143,7 @@ def _name(record: InodeRecord) -> str:
         return record.path.decode(errors="replace") + " (deleted)"
     if isinstance(record, MemfdRecord):
         return f"memfd:{record.name.decode(errors='replace')}"
-    return "io_uring" if isinstance(record, RingMemoryRecord) else "shared memory"
+    return "ring" if isinstance(record, RingMemoryRecord) else "shared memory"
 
 
 def _descriptors(record: ProcessRecord, snapshot: Snapshot) -> Iterator[DescriptorSummary]:

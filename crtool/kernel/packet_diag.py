@@ -11,7 +11,7 @@ from crtool.abi.socket import AF_PACKET
 from crtool.kernel.sock_diag import SockDiag, attributes
 from crtool.record import dataclass
 
-__all__ = ["Membership", "PacketInfo", "look"]
+__all__ = ["Membership", "PacketInfo", "Ring", "look"]
 
 _REQUEST = struct.Struct("<BBxxIIII")  # struct packet_diag_req: family, protocol, inode, what to show, cookie
 _MESSAGE = struct.Struct("<BBHIII")  # struct packet_diag_msg: family, type, protocol, inode, cookie
@@ -31,12 +31,33 @@ class Membership:
 
 
 @dataclass(frozen=True)
+class Ring:
+    """A ring of frames; nothing but zeros if there is none."""
+
+    block_size: int  # bytes
+    blocks: int
+    frame_size: int  # bytes
+    frames: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return self.block_size * self.blocks
+
+
+@dataclass(frozen=True)
 class PacketInfo:
     """What no option of the socket tells."""
 
     memberships: tuple[Membership, ...]
-    has_ring: bool
+    received: Ring  # PACKET_RX_RING
+    sent: Ring  # PACKET_TX_RING
     fanout: int | None  # id and type
+
+    @property
+    def has_ring(self) -> bool:
+        """Whether there is one."""
+        return bool(self.received.frames or self.sent.frames)
 
 
 def look(inode: int) -> PacketInfo | None:
@@ -53,6 +74,6 @@ def _info(found: dict[int, bytes]) -> PacketInfo:
         Membership(index, count, kind, address[:length])
         for index, count, kind, length, address in _MEMBERSHIP.iter_unpack(found.get(_MEMBERSHIPS, b""))
     )
-    rings = [struct.unpack_from("<II", found[key]) for key in (_RX_RING, _TX_RING) if key in found]
+    received, sent = (Ring(*struct.unpack_from("<IIII", found.get(key, bytes(16)))) for key in (_RX_RING, _TX_RING))
     fanout = int.from_bytes(found[_FANOUT], "little") if _FANOUT in found else None
-    return PacketInfo(memberships, any(any(ring) for ring in rings), fanout)
+    return PacketInfo(memberships, received, sent, fanout)

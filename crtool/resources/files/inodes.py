@@ -53,7 +53,7 @@ _DELETED = b" (deleted)"
 _ANONYMOUS = b"/dev/zero"
 _HUGE = b"/anon_hugepage (deleted)"
 _MEMFD = b"/memfd:"
-_RING = b"anon_inode:[io_uring]"
+_RINGS = (b"anon_inode:[io_uring]", b"socket:[")  # of sockets only those of packet sockets are asked for
 _SEGMENT = re.compile(rb"/SYSV[0-9a-f]{8} \(deleted\)")  # System V shared memory
 _UNREAL = (b"/proc/", b"/sys/")  # what is read there is made while it is read
 _UNNAMED = re.compile(rb"#\d+")  # what /proc calls a file that was opened with O_TMPFILE
@@ -137,7 +137,7 @@ class MemfdRecord:
 
 @dataclass(frozen=True)
 class RingMemoryRecord:
-    """What a ring of io_uring shares with its program. Its content is in the record of the ring, which is open."""
+    """What a ring of io_uring or of a packet socket shares with its program. The open file's record has its content."""
 
     content: ContentRecord  # always empty
 
@@ -160,7 +160,7 @@ def describe(
     living thread in it, and its first member.
     """
     info = os.fstat(fd)
-    if link == _RING:
+    if link.startswith(_RINGS):
         return RingMemoryRecord(ContentRecord(0, (), 0)), None
     if link.startswith(_MEMFD):
         return _memfd_record(fd, link, info, reserve), None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from crtool.errors import Obstacle
 from crtool.puppet.puppet import Puppet
 from crtool.record import dataclass
-from crtool.resources.files import anonymous, inherited, pipes, refused, regular, terminals
+from crtool.resources.files import anonymous, inherited, pipes, refused, regular, terminals, uring
 from crtool.resources.files.anonymous import AnonymousRecord, Around
 from crtool.resources.files.inherited import InheritedRecord
 from crtool.resources.files.openfile import OpenFile
@@ -19,7 +19,7 @@ from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.pty import HungUpRecord, TerminalEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets import kinds as socket_kinds
-from crtool.resources.files.sockets import tcp, unix
+from crtool.resources.files.sockets import packet, tcp, unix
 from crtool.resources.files.sockets.datagram import InetRecord
 from crtool.resources.files.sockets.guard import Guard
 from crtool.resources.files.sockets.identity import is_socket
@@ -29,7 +29,7 @@ from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.watches import Watches
 
-__all__ = ["DescriptionRecord", "Made", "Shared", "dump", "obstacle", "only_in_tables", "restore"]
+__all__ = ["DescriptionRecord", "Made", "Shared", "dump", "obstacle", "only_in_tables", "opened", "restore"]
 
 DescriptionRecord = (
     RegularRecord
@@ -121,8 +121,13 @@ def dump(file: OpenFile, shared: Shared) -> DescriptionRecord:
     if unix.recognise(file):
         return shared.unix(file)
     if is_socket(file):
-        return socket_kinds.dump(file, shared.puppet, shared.guard, shared.lost)
+        return socket_kinds.dump(file, shared.puppet, shared.guard, shared.lost, shared.inode)
     raise ValueError(file.link)
+
+
+def opened(record: DescriptionRecord, fd: int) -> dict[tuple[int, int], int]:
+    """What can only be mapped by its own descriptor *fd*: under which inode and access mode that is to be done."""
+    return uring.opened(record, fd) | packet.opened(record, fd)
 
 
 def restore(record: DescriptionRecord, made: Made) -> int:

@@ -44,6 +44,8 @@ __all__ = [
 _SPECIAL = (b"[vdso]", b"[vvar]", b"[vvar_vclock]", b"[vsyscall]")
 _NO_FILE = -1
 _RING = b"anon_inode:[io_uring]"
+_SOCKET = b"socket:["
+_RINGS = (_RING, _SOCKET)  # that are saved with their open files
 _RING_OFFSETS = (0, 0x8000000, 0x10000000)  # IORING_OFF_SQ_RING, _CQ_RING, _SQES
 
 # VmFlags that are advice, and the madvise(2) that gives it.
@@ -137,7 +139,7 @@ def obstacles(pid: int, maps: Sequence[Mapping], flags: Sequence[frozenset[str]]
             continue
         refused = () if vmflags.isdisjoint(_REFUSED) else _REFUSED.items()  # of tens of thousands hardly any
         for flag, (cause, remedy) in refused:
-            if flag in vmflags and not (flag == "mm" and mapping.name == _RING):
+            if flag in vmflags and not (flag == "mm" and mapping.name.startswith(_RINGS)):
                 where = f"mapping {mapping.start:x}-{mapping.end:x} {mapping.name.decode(errors='replace')}".rstrip()
                 found.append(Obstacle(pid, where, cause, remedy))
                 break

@@ -18,6 +18,8 @@ from crtool.resources.files.inotify import InotifyRecord, WatchRecord
 from crtool.resources.files.mqueue import MqueueRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.sockets.packet import PacketRecord
+from crtool.resources.files.sockets.packet_rings import FrameRecord, FrameRingRecord, RingsRecord
 from crtool.resources.files.table import DescriptorRecord
 from crtool.resources.files.uring import UringRecord
 from crtool.resources.files.uring_fixed import BufferRecord, FileRecord, NumberRecord, RegisteredRecord
@@ -63,6 +65,9 @@ URING = UringRecord(
     submission=struct.pack("<8I", 0, 4, 16, 24, 36, 32, 320, 0),
     completion=struct.pack("<8I", 8, 12, 20, 28, 44, 64, 40, 0), rings=bytes(4096), entries=bytes(4096),
 )  # fmt: skip
+FRAMES = FrameRingRecord(4096, 2, 2048, 4, 3, (FrameRecord(1, b"x"), FrameRecord(3, b"y")))
+NO_FRAMES = FrameRingRecord(0, 0, 0, 0, 0, ())
+PACKET = PacketRecord(3, b"\x90\x00", 2, b"", (), -1, (), RingsRecord(2, 1, FRAMES, NO_FRAMES))
 AREA = AreaRecord(0, 4096, 1, True, ((0, 4096),), ())
 USERFAULTFD = UserfaultfdRecord(10, 0, 2, True, (AREA,))
 WITH_RING = (FILE, DELETED, RING_MEMORY)
@@ -124,6 +129,12 @@ def registering(**changes):
     return {"inodes": WITH_RING, "description": replace(URING, registered=replace(record, **changes))}
 
 
+def framing(received=FRAMES, sent=NO_FRAMES, version=1, **changes):
+    """A packet socket with rings."""
+    record = replace(PACKET, rings=RingsRecord(2, version, received, sent), **changes)
+    return {"inodes": WITH_RING, "description": record}
+
+
 def segment(inode):
     return SegmentRecord(OWNER, 4096, 0, False, False, inode, True)
 
@@ -148,6 +159,9 @@ def test_what_is_there_is_found():
 def test_a_ring_is_found():
     judge(inodes=WITH_RING, description=URING)
     judge(**registering())
+    judge(**framing())
+    judge(**framing(replace(FRAMES, head=0), protocol=bytes(2)))
+    judge(**framing(NO_FRAMES, FRAMES, version=0, protocol=bytes(2)))
     judge(inodes=WITH_RING, description=replace(URING, setup=1 << 12, issuer=10, head=5, skipping=True))
 
 
@@ -214,6 +228,27 @@ def test_a_ring_is_found():
         {"inodes": WITH_RING, "description": URING, "pipe": 2},
         {"inodes": WITH_RING, "description": URING, "segments": (segment(2),)},
         {"inodes": (FILE, DELETED, replace(RING_MEMORY, content=ContentRecord(5, (), 0))), "description": URING},
+        {**framing(), "inodes": (FILE, DELETED)},
+        {**framing(), "inodes": (*WITH_RING, RING_MEMORY)},
+        {**framing(), "cwd": 2},
+        framing(NO_FRAMES),
+        framing(version=2),
+        framing(protocol=bytes(2)),
+        framing(replace(NO_FRAMES, head=1), FRAMES),
+        framing(replace(FRAMES, head=4)),
+        framing(replace(FRAMES, head=-1)),
+        framing(replace(FRAMES, frames=5)),
+        framing(replace(FRAMES, frames=-4)),
+        framing(replace(FRAMES, frame_size=0)),
+        framing(replace(FRAMES, frame_size=32, frames=256)),
+        framing(replace(FRAMES, block_size=2048)),
+        framing(replace(FRAMES, blocks=1 << 14, frames=1 << 15), replace(FRAMES, used=())),
+        framing(replace(FRAMES, frame_size=64, frames=128 << 10, blocks=2 << 10)),
+        framing(replace(FRAMES, used=(FrameRecord(4, b""),))),
+        framing(replace(FRAMES, used=(FrameRecord(-1, b""),))),
+        framing(replace(FRAMES, used=FRAMES.used[::-1])),
+        framing(replace(FRAMES, used=(*FRAMES.used, FRAMES.used[1]))),
+        framing(replace(FRAMES, used=(FrameRecord(1, bytes(2049)),))),
         {"inodes": WITH_RING, "description": replace(URING, rings=bytes(5))},
         {"inodes": WITH_RING, "description": replace(URING, entries=b"")},
         {"inodes": WITH_RING, "description": replace(URING, submissions=64 * 4096)},

@@ -67,18 +67,19 @@ def dump(
     puppet: Callable[[OpenFile], Puppet | None],
     guard: Guard,
     lost: Callable[[OpenFile, str], None],
+    inode: Callable[[OpenFile], int],
 ) -> SocketRecord:
     """The record of *file*, for which :func:`obstacle` has found none.
 
     *puppet* gives the task whose descriptor it is, *guard* puts back what is changed for a look; *lost* is told what
-    does not come back.
+    does not come back, *inode* gives memory that it shares with a program its index.
     """
     for what in options.lost(file.local):
         lost(file, what)
     if netlink.recognise(file):
         return netlink.dump(file, lost)
     if packet.recognise(file):
-        return packet.dump(file, lost)
+        return packet.dump(file, lost, inode)
     return datagram.dump(file, puppet, guard, lost)
 
 

@@ -9,7 +9,9 @@ sets them to zero.
 We rebuild it by socket(2) without a protocol, options, memberships on the device of the same name, and bind(2), with
 which it begins to receive; then the fanout group.
 
-Refused: rings (PACKET_RX_RING, PACKET_TX_RING), fanout by a program. Lost, by name: unread frames. Lost: counters.
+What is in rings is a matter of :mod:`.packet_rings`.
+
+Refused: rings of version 3, fanout by a program. Lost, by name: unread frames. Lost: counters.
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ import fcntl
 import os
 import select
 import struct
+import termios
 from collections.abc import Callable
 
 from crtool.abi import socket as abi
-from crtool.errors import EnvironmentDiffers, Obstacle
+from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError
 from crtool.kernel import packet_diag, sockets
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
-from crtool.resources.files.sockets import options
+from crtool.resources.files.sockets import options, packet_rings
 from crtool.resources.files.sockets.identity import facts
 from crtool.resources.files.sockets.option_table import (
     FILLED,
@@ -37,31 +40,31 @@ from crtool.resources.files.sockets.option_table import (
     device_index,
     network_device,
 )
+from crtool.resources.files.sockets.packet_rings import RingsRecord
 
-__all__ = ["FrameMembershipRecord", "PacketRecord", "dump", "obstacle", "recognise", "restore"]
+__all__ = ["FrameMembershipRecord", "PacketRecord", "dump", "is_sound", "obstacle", "opened", "recognise", "restore"]
 
 _ADD_MEMBERSHIP, _FANOUT = 1, 18
 _FANOUT_PROGRAMS = {6: "a program", 7: "an eBPF program"}  # PACKET_FANOUT_CBPF, _EBPF
-_TABLE = OptionTable(
-    *(
-        Option(abi.SOL_PACKET, number, f"PACKET_{name}")
-        for number, name in (
-            (7, "COPY_THRESH"),
-            (8, "AUXDATA"),
-            (9, "ORIGDEV"),
-            (10, "VERSION"),
-            (12, "RESERVE"),
-            (14, "LOSS"),
-            (24, "VNET_HDR_SZ"),
-            (15, "VNET_HDR"),
-            (17, "TIMESTAMP"),
-            (19, "TX_HAS_OFF"),
-            (20, "QDISC_BYPASS"),
-            (23, "IGNORE_OUTGOING"),
-        )
-    ),
-    *options.OPTIONS,
+_OWN = tuple(
+    Option(abi.SOL_PACKET, number, f"PACKET_{name}")
+    for number, name in (
+        (7, "COPY_THRESH"),
+        (8, "AUXDATA"),
+        (9, "ORIGDEV"),
+        (10, "VERSION"),
+        (12, "RESERVE"),
+        (14, "LOSS"),
+        (24, "VNET_HDR_SZ"),
+        (15, "VNET_HDR"),
+        (17, "TIMESTAMP"),
+        (19, "TX_HAS_OFF"),
+        (20, "QDISC_BYPASS"),
+        (23, "IGNORE_OUTGOING"),
+    )
 )
+_TABLE = OptionTable(*_OWN, *options.OPTIONS)
+_BEFORE_RINGS = OptionTable(*(option for option in _OWN if option.name in (10, 12, 14, 24, 15, 19)))
 _ADDRESS = struct.Struct("<H2siHBB8s")  # struct sockaddr_ll: family, protocol, device, type, kind, address
 _REQUEST = struct.Struct("<iHH8s")  # struct packet_mreq: device, kind, length, address
 
@@ -87,6 +90,7 @@ class PacketRecord:
     memberships: tuple[FrameMembershipRecord, ...]
     fanout: int  # PACKET_FANOUT: id, type, flags; −1: in no group
     options: tuple[OptionRecord, ...]
+    rings: RingsRecord | None = None
 
 
 def recognise(file: OpenFile) -> bool:
@@ -106,8 +110,8 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
         return Obstacle(file.pid, where, "a packet socket, of which this kernel does not tell enough", "close it first")
     if info is None:
         return Obstacle(file.pid, where, "a packet socket of another network namespace", "run crtool inside that")
-    if info.has_ring:
-        return Obstacle(file.pid, where, "a packet socket with a ring (PACKET_RX_RING)", "close it first")
+    if info.has_ring and (cause := packet_rings.why_not(file.local, info)) is not None:
+        return Obstacle(file.pid, where, cause, "close it first")
     if info.fanout is not None and (name := _FANOUT_PROGRAMS.get(info.fanout >> 16 & 0xFF)):
         return Obstacle(file.pid, where, f"a packet socket in a group that {name} distributes among", "leave the group")
     if _ADDRESS.unpack(sockets.getsockname(file.local).ljust(_ADDRESS.size, b"\0"))[2] < 0:
@@ -115,16 +119,21 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
     return None
 
 
-def dump(file: OpenFile, lost: Callable[[OpenFile, str], None]) -> PacketRecord:
-    """The record of *file*; *lost* is told what does not come back."""
+def dump(file: OpenFile, lost: Callable[[OpenFile, str], None], inode: Callable[[OpenFile], int]) -> PacketRecord:
+    """The record of *file*; *lost* is told what does not come back, *inode* gives memory that it shares its index."""
     _, kind, _ = sockets.facts(file.local)
     _, protocol, index, *_ = _ADDRESS.unpack(sockets.getsockname(file.local).ljust(_ADDRESS.size, b"\0"))
     info = packet_diag.look(file.stat.st_ino)
     memberships = () if info is None else info.memberships
     in_group = info is not None and info.fanout is not None
-    poll = select.poll()
-    poll.register(file.local, select.POLLIN)
-    if any(event & select.POLLIN for _, event in poll.poll(0)):
+    rings = None
+    if info is not None and info.has_ring:
+        try:
+            rings = packet_rings.dump(file.local, info, inode(file))
+        except OSError as error:
+            cause = f"the rings of a packet socket cannot be read: {error.strerror}"
+            raise ObstacleError([Obstacle(file.pid, f"fd {file.fd}", cause, "try again")]) from None
+    if _has_unread(file.local, rings):
         lost(file, "what the packet socket has not read")
     return PacketRecord(
         kind=kind,
@@ -137,7 +146,30 @@ def dump(file: OpenFile, lost: Callable[[OpenFile, str], None]) -> PacketRecord:
         ),
         fanout=sockets.integer(file.local, abi.SOL_PACKET, _FANOUT) & 0xFFFF_FFFF if in_group else -1,
         options=_TABLE.dump(file.local),
+        rings=rings,
     )
+
+
+def _has_unread(fd: int, rings: RingsRecord | None) -> bool:
+    """Whether frames wait for recv(2): beside a ring, those that do not fit into it (PACKET_COPY_THRESH)."""
+    if rings is not None and rings.received.frames:
+        return any(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(0))
+
+
+def is_sound(record: PacketRecord) -> bool:
+    """Whether its rings can be like that: who has received frames has a protocol for good."""
+    rings = record.rings
+    return rings is None or (packet_rings.is_sound(rings) and (any(record.protocol) or not rings.received.head))
+
+
+def opened(record: object, fd: int) -> dict[tuple[int, int], int]:
+    """If *record* is that of socket *fd* with rings: under which inode and access mode *fd* is to be mapped."""
+    if not isinstance(record, PacketRecord) or record.rings is None:
+        return {}
+    return {(record.rings.inode, mode): fd for mode in (os.O_RDWR, os.O_RDONLY)}
 
 
 def restore(record: PacketRecord, warn: Callable[[str], None]) -> int:
@@ -149,6 +181,8 @@ def restore(record: PacketRecord, warn: Callable[[str], None]) -> int:
         remedy = "run crtool with CAP_NET_RAW" if error.errno == errno.EPERM else None
         raise EnvironmentDiffers(f"{shown} cannot be made: {os.strerror(error.errno or 0)}", remedy) from None
     try:
+        if record.rings is not None:
+            _rebuild(fd, record, record.rings, shown, warn)
         _TABLE.restore(fd, record.options, FRESH, shown, warn)
         _TABLE.restore(fd, record.options, FILLED, shown, warn)  # before it begins to receive: nothing is put back
         _attach(fd, record, shown)
@@ -157,6 +191,19 @@ def restore(record: PacketRecord, warn: Callable[[str], None]) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def _rebuild(fd: int, record: PacketRecord, rings: RingsRecord, shown: str, warn: Callable[[str], None]) -> None:
+    """What a ring depends on cannot be set when it is there; what filters frames must not be set yet."""
+    known = {(option.level, option.name) for option in _BEFORE_RINGS.options}
+    first = [option for option in record.options if (option.level, option.name) in known]
+    _BEFORE_RINGS.restore(fd, first, FRESH, shown, warn)
+    try:
+        packet_rings.restore(fd, rings, record.kind)
+    except OSError as error:
+        cause = f"the rings of {shown} cannot be rebuilt: {error.strerror}"
+        remedy = "bring the loopback device up: ip link set lo up" if error.errno in (0, errno.ENETDOWN) else None
+        raise EnvironmentDiffers(cause, remedy) from None
 
 
 def _attach(fd: int, record: PacketRecord, shown: str) -> None:
