@@ -296,6 +296,8 @@ def _judge_ipc(snapshot: Snapshot, living: set[int]) -> None:
     contents = [segment.inode for record in snapshot.ipcs for segment in record.segments]
     if len(set(below)) < len(below) or not members.keys() >= set(below) >= queues or len(set(contents)) < len(contents):
         _refuse("the image tells of IPC namespaces that it lacks, or of content that they share")
+    if snapshot.ipc is not None and snapshot.ipc.member:
+        _refuse("the image tells of a root that is not in its own IPC namespace")
     for record in snapshot.ipcs:
         _judge_objects(record, snapshot.files.inodes, members[record.member] if record.member else living)
 

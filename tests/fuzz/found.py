@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from crtool.engine.snapshot import IpcRecord
+
 __all__ = ["FOUND", "changed"]
 
 _HUGE = (1 << 64) - 1
@@ -41,6 +43,7 @@ FOUND: dict[str, tuple[tuple[str | int, ...], Any]] = {
     "a timer that no kernel has": (("processes", 0, "state", "itimers", 0, "which"), 8),
     "an address without a host": (("files", "descriptions", "*", "local"), b"/"),
     "an address of no family": (("files", "descriptions", "*", "local"), b"a" * 20),
+    "a root in the IPC namespace of somebody else": (("ipc",), IpcRecord(False, (), (), (), (), member=6)),
     "a program that keeps its own number of a group of nobody": (("processes", 0, "pgid"), _HUGE),
 }
 

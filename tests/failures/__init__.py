@@ -1,0 +1,1 @@
+"""What becomes of targets, images and restarts when something fails."""
