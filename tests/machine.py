@@ -152,9 +152,10 @@ def _io_uring() -> None:
     _closed(syscall("io_uring_setup", 1, _buffer(b"", 120)))
 
 
-def _io_uring_that_is_known() -> bool:
+def _io_uring_in_btf() -> bool:
+    """The newest members of struct io_ring_ctx that crtool asks for."""
     _io_uring()
-    return os.uname().release.startswith("6.18.") and os.path.exists(BTF)
+    return _are_in_btf("zcrx_ctxs", "param_region", "nr_req_allocated")
 
 
 def _bpf() -> bool:
@@ -164,7 +165,11 @@ def _bpf() -> bool:
 
 def _packet_rings() -> bool:
     syscall("membarrier", 1, 0, 0)  # MEMBARRIER_CMD_GLOBAL
-    return _bpf() and b"\0packet_sock\0" in Path(BTF).read_bytes()
+    return _bpf() and _are_in_btf("packet_sock")
+
+
+def _are_in_btf(*names: str) -> bool:
+    return os.path.exists(BTF) and all(b"\0%s\0" % name.encode() in Path(BTF).read_bytes() for name in names)
 
 
 def _ping() -> bool:
@@ -287,7 +292,7 @@ NEEDS: dict[str, Callable[[], object]] = {
     "guard regions (Linux 6.13)": lambda: _advised(MADV_GUARD_INSTALL),
     "interval timers that rest when ignored": _resting_alarm,
     "io_uring": _io_uring,
-    "io_uring of Linux 6.18": _io_uring_that_is_known,
+    "io_uring with its structures in BTF": _io_uring_in_btf,
     "mseal (Linux 6.10)": lambda: syscall("mseal", 0, 0, 0),
     "new mounts": lambda: _works("unshare", "--mount", "--", "mount", "-t", "tmpfs", "none", tempfile.gettempdir()),
     "new namespaces": _new_namespaces,

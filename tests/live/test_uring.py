@@ -21,7 +21,7 @@ from .harness.run import Run
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
-    pytest.mark.machine("io_uring of Linux 6.18"),
+    pytest.mark.machine("io_uring with its structures in BTF"),
 ]
 
 CHILD = "import signal; print(flush=True); signal.pause()"

@@ -1,4 +1,4 @@
-/* specimen: io_uring with registered buffers, of a child too, and of huge pages | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring with registered buffers, of a child too, and of huge pages | group: objects | needs: root, io_uring with its structures in BTF */
 #include "uring.h"
 #include "peer.h"
 

@@ -1,4 +1,4 @@
-/* specimen: io_uring with a registered buffer whose memory is another now | group: objects | needs: refusal as registered buffers that are not in the memory of a process that has it open, root, io_uring of Linux 6.18 */
+/* specimen: io_uring with a registered buffer whose memory is another now | group: objects | needs: refusal as registered buffers that are not in the memory of a process that has it open, root, io_uring with its structures in BTF */
 #include "uring.h"
 
 #include <sys/uio.h>

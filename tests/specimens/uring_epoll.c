@@ -1,4 +1,4 @@
-/* specimen: io_uring that an epoll instance watches, and a worker thread of its own | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring that an epoll instance watches, and a worker thread of its own | group: objects | needs: root, io_uring with its structures in BTF */
 #include "uring.h"
 
 #include <sys/epoll.h>

@@ -1,4 +1,4 @@
-/* specimen: io_uring that tells an eventfd of completions, and one that does so only of those that took a while | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring that tells an eventfd of completions, and one that does so only of those that took a while | group: objects | needs: root, io_uring with its structures in BTF */
 #include "uring.h"
 
 #include <sys/eventfd.h>

@@ -1,4 +1,4 @@
-/* specimen: io_uring with a registered file that was closed | group: objects | needs: refusal as a registered file (slot 1) that no process of the tree has open, root, io_uring of Linux 6.18 */
+/* specimen: io_uring with a registered file that was closed | group: objects | needs: refusal as a registered file (slot 1) that no process of the tree has open, root, io_uring with its structures in BTF */
 #include "uring.h"
 
 int main(void) {

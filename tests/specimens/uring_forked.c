@@ -1,4 +1,4 @@
-/* specimen: io_uring shared by parent and child, and by two descriptors | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring shared by parent and child, and by two descriptors | group: objects | needs: root, io_uring with its structures in BTF */
 #include "uring.h"
 
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-/* specimen: io_uring shared with a child, between mappings that leave a page free on either side | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring shared with a child, between mappings that leave a page free on either side | group: objects | needs: root, io_uring with its structures in BTF */
 #include "memory.h"
 #include "uring.h"
 

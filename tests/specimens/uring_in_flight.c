@@ -1,4 +1,4 @@
-/* specimen: io_uring with a request in flight | group: objects | needs: refusal as an io_uring with requests in flight, root, io_uring of Linux 6.18 */
+/* specimen: io_uring with a request in flight | group: objects | needs: refusal as an io_uring with requests in flight, root, io_uring with its structures in BTF */
 #include "uring.h"
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* specimen: io_uring to which one thread alone may submit, with files, a buffer, an eventfd and a number of its own | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring to which one thread alone may submit, with files, a buffer, an eventfd and a number of its own | group: objects | needs: root, io_uring with its structures in BTF */
 #include "uring.h"
 
 #include <pthread.h>

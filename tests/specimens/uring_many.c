@@ -1,4 +1,4 @@
-/* specimen: io_uring that has had 100,000 requests, some of them without completion | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring that has had 100,000 requests, some of them without completion | group: objects | needs: root, io_uring with its structures in BTF */
 #include "uring.h"
 
 int main(void) {

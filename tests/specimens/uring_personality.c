@@ -1,4 +1,4 @@
-/* specimen: io_uring with registered credentials | group: objects | needs: refusal as registered credentials, root, io_uring of Linux 6.18 */
+/* specimen: io_uring with registered credentials | group: objects | needs: refusal as registered credentials, root, io_uring with its structures in BTF */
 #include "uring.h"
 
 int main(void) {

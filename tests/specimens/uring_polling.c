@@ -1,4 +1,4 @@
-/* specimen: io_uring with a polling thread of the kernel's | group: objects | needs: refusal as IORING_SETUP_SQPOLL, root, io_uring of Linux 6.18 */
+/* specimen: io_uring with a polling thread of the kernel's | group: objects | needs: refusal as IORING_SETUP_SQPOLL, root, io_uring with its structures in BTF */
 #include "uring.h"
 
 int main(void) {

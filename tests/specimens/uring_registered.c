@@ -1,4 +1,4 @@
-/* specimen: io_uring with registered files, with holes, tags and a next free slot | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring with registered files, with holes, tags and a next free slot | group: objects | needs: root, io_uring with its structures in BTF */
 #include "uring.h"
 
 static int add(struct uring *ring, int fd, int slot, unsigned long long tag) {

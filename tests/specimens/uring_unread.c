@@ -1,4 +1,4 @@
-/* specimen: io_uring with completions to be read, and a request that is not submitted yet | group: objects | needs: root, io_uring of Linux 6.18 */
+/* specimen: io_uring with completions to be read, and a request that is not submitted yet | group: objects | needs: root, io_uring with its structures in BTF */
 #include "uring.h"
 
 int main(void) {
