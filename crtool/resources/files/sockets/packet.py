@@ -110,8 +110,8 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
         return Obstacle(file.pid, where, "a packet socket, of which this kernel does not tell enough", "close it first")
     if info is None:
         return Obstacle(file.pid, where, "a packet socket of another network namespace", "run crtool inside that")
-    if info.has_ring and (cause := packet_rings.why_not(file.local, info)) is not None:
-        return Obstacle(file.pid, where, cause, "close it first")
+    if info.has_ring and (found := packet_rings.obstacle(file, where, info)) is not None:
+        return found
     if info.fanout is not None and (name := _FANOUT_PROGRAMS.get(info.fanout >> 16 & 0xFF)):
         return Obstacle(file.pid, where, f"a packet socket in a group that {name} distributes among", "leave the group")
     if _ADDRESS.unpack(sockets.getsockname(file.local).ljust(_ADDRESS.size, b"\0"))[2] < 0:

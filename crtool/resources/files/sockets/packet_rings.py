@@ -24,12 +24,14 @@ import time
 from collections.abc import Iterator
 
 from crtool.abi import socket as abi
+from crtool.errors import Obstacle
 from crtool.kernel import packet_ring, sockets
 from crtool.kernel.packet_diag import PacketInfo, Ring
 from crtool.record import dataclass
+from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.sockets.option_table import device_index
 
-__all__ = ["FrameRecord", "FrameRingRecord", "RingsRecord", "dump", "is_sound", "restore", "why_not"]
+__all__ = ["FrameRecord", "FrameRingRecord", "RingsRecord", "dump", "is_sound", "obstacle", "restore"]
 
 _RX_RING, _TX_RING, _VERSION, _VNET_HDR, _VNET_HDR_SZ = 5, 13, 10, 15, 24  # PACKET_*
 _REQUEST = struct.Struct("<IIII")  # struct tpacket_req: block size, blocks, frame size, frames
@@ -88,17 +90,21 @@ class RingsRecord:
         return self.received.size + self.sent.size
 
 
-def why_not(fd: int, info: PacketInfo) -> str | None:
-    """Why the rings of *fd* cannot be saved, None if they can."""
-    if sockets.integer(fd, abi.SOL_PACKET, _VERSION) not in _STATUS:
-        return "a packet socket with a ring of version 3 (TPACKET_V3) cannot be saved"
+def obstacle(file: OpenFile, where: str, info: PacketInfo) -> Obstacle | None:
+    """Why the rings of the socket *file* cannot be saved, if so."""
+    remedy = "close it first"
+    if sockets.integer(file.local, abi.SOL_PACKET, _VERSION) not in _STATUS:
+        cause = "a packet socket with a ring of version 3 (TPACKET_V3) cannot be saved"
+        return Obstacle(file.pid, where, cause, remedy)
     if info.received.size + info.sent.size > _MOST or max(info.received.frames, info.sent.frames) > _MOST_FRAMES:
-        return "a packet socket with rings of more than 64 MiB, or 65536 frames, cannot be saved"
+        cause = "a packet socket with rings of more than 64 MiB, or 65536 frames, cannot be saved"
+        return Obstacle(file.pid, where, cause, remedy)
     try:
-        packet_ring.heads(fd)
+        packet_ring.heads(file.local)
         packet_ring.settle()
     except OSError as error:
-        return f"a packet socket with a ring cannot be saved, since nothing tells of its place: {error.strerror}"
+        cause = f"a packet socket with a ring cannot be saved, since nothing tells of its place: {error.strerror}"
+        return Obstacle(file.pid, where, cause, remedy)
     return None
 
 
