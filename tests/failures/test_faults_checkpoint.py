@@ -100,7 +100,7 @@ class Victim:
 
     def __init__(self, folder: Path) -> None:
         self.run = Run(next(one for one in catalogue() if one.name == "tree_victim"), folder)
-        self.run.await_ready()
+        self.run.await_rest()
         self._deeds = self.run.work / "deeds"
         first, second = born_of(self.run.root)
         self._steady = first if b"helper" not in read(first, "cmdline") else second

@@ -76,7 +76,7 @@ def test_a_checkpoint_that_is_interrupted(part: int, tmp_path: Path) -> None:
     image = folder / "image"
     arguments = ["checkpoint", str(run.root), "-f", "-o", str(image), f"--live={('off', 'fork')[part % 2]}"]
     try:
-        run.await_ready()
+        run.await_rest()
         before = seen(run.root)
         checkpoint(run.root, image)  # imports everything that the copies will need
         length = length_of(arguments, log)

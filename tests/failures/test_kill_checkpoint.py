@@ -46,7 +46,7 @@ def test_a_target_survives_the_death_of_crtool_at_any_instant(part: int, tmp_pat
     random.seed(part)
     run = Run(specimen, tmp_path)
     try:
-        run.await_ready()
+        run.await_rest()
         image = tmp_path / "image"
         before = seen(run.root)
         checkpoint(run.root, str(image), live=live)  # imports everything that the children will need

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from crtool.arch import cpu
+
 from . import warm
 from .catalogue import Specimen, build
 from .folder import FolderState
@@ -98,6 +100,16 @@ class Run:
             raise Skipped(text.removeprefix(b"SKIP: ").decode(errors="replace").strip())
         if text != self.expected:
             raise self.broken("the specimen is not ready")
+
+    def await_rest(self) -> None:
+        """Waits until the main thread sleeps in specimen_wait(), with another signal mask than a moment before."""
+        self.await_ready()
+        sleeping = b"%d " % cpu.NUMBERS["rt_sigsuspend"]
+        self._within(
+            PATIENCE,
+            "the specimen to wait",
+            lambda: Path(f"/proc/{self.root}/syscall").read_bytes().startswith(sleeping),
+        )
 
     def checkpoint(self, *options: str) -> Path:
         """Checkpoints the tree; with --kill it waits until its numbers are free again."""
