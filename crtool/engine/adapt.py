@@ -12,16 +12,21 @@ from crtool.record import replace
 from crtool.resources.credentials import CredentialsRecord
 from crtool.resources.files.inodes import DeletedRecord, InodeRecord, PathRecord
 from crtool.resources.files.kinds import DescriptionRecord
-from crtool.resources.files.sockets.tcp import TcpRecord, closed
+from crtool.resources.files.sockets.tcp import TcpRecord, closed, show
 from crtool.resources.files.sockets.unix import UnixRecord
 
 __all__ = ["as_caller", "without_connections"]
 
 
-def without_connections(snapshot: Snapshot) -> Snapshot:
-    """The same, but that all connections with the outside have been reset by the other end."""
+def without_connections(snapshot: Snapshot, warn: Callable[[str], None]) -> Snapshot:
+    """The same, but that the other end has reset each connection with the outside, of which *warn* is told."""
+
+    def reset(record: TcpRecord) -> TcpRecord:
+        warn(f"the connection of {show(record.local)} with {show(record.remote)} was not restarted (--tcp close)")
+        return closed(record)
+
     descriptions = tuple(
-        closed(record) if isinstance(record, TcpRecord) and record.outside else record
+        reset(record) if isinstance(record, TcpRecord) and record.outside else record
         for record in snapshot.files.descriptions
     )
     return replace(snapshot, files=replace(snapshot.files, descriptions=descriptions))

@@ -28,5 +28,5 @@ def admit(reader: ImageReader, *, trust: bool, tcp: Tcp, own: bool, warn: Callab
             judge_trust(holder.fileno(), holder.name)
     snapshot = read_snapshot(reader)
     if tcp == "close":
-        snapshot = without_connections(snapshot)
+        snapshot = without_connections(snapshot, warn)
     return as_caller(snapshot, warn) if own else snapshot

@@ -267,6 +267,7 @@ def test_a_restart_can_leave_connections_out(target: Target) -> None:
     target.checkpoint("--kill")
     target.restart("--tcp", "close")
 
+    assert b"was not restarted (--tcp close)" in target.log()
     target.wait_until(lambda: b"ConnectionResetError" in target.output())
     assert set() == tables()
 
