@@ -62,6 +62,9 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
         for watch in watches_of(file.info):
             try:
                 os.close(places.open(watch.device, watch.handle_type, watch.handle))
+            except PermissionError:
+                cause = f"inotify watch {watch.wd} is of inode {watch.inode}, which only privilege can find"
+                return Obstacle(file.pid, where, cause, "run crtool as root, or with CAP_DAC_READ_SEARCH")
             except OSError as error:
                 cause = f"inotify watch {watch.wd} is of inode {watch.inode}, which cannot be found ({error.strerror})"
                 return Obstacle(file.pid, where, cause, "remove the watch, or watch a file on another filesystem")
