@@ -2,12 +2,21 @@
 #include "tcp.h"
 
 int main(void) {
-    int six = tcp_socket(AF_INET6);
-    tcp_set(six, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    tcp_bind(six, tcp_six("::", 0));
+    int six, four, port;
+    for (;;) { /* until a port is free in both families: somebody else may have it in one */
+        six = tcp_socket(AF_INET6);
+        tcp_set(six, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+        tcp_bind(six, tcp_six("::", 0));
+        port = tcp_port(tcp_name(six));
+        struct tcp_address address = tcp_four("0.0.0.0", port);
+        four = tcp_socket(AF_INET);
+        if (bind(four, &address.any, address.size) == 0) break;
+        specimen_equal(errno, EADDRINUSE);
+        close(four);
+        close(six);
+    }
     specimen_equal(listen(six, 5), 0);
-    int port = tcp_port(tcp_name(six));
-    int four = tcp_listen(tcp_four("0.0.0.0", port), 6);
+    specimen_equal(listen(four, 6), 0);
 
     specimen_ready();
     specimen_wait();
