@@ -7,12 +7,13 @@ CAP_PERFMON, and a kernel that is not locked down.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import struct
 
 from crtool.kernel.syscall import memory_address, syscall
 
-__all__ = ["R0", "R1", "R2", "R3", "R6", "R7", "R8", "R9", "R10", "Program", "load", "run"]
+__all__ = ["R0", "R1", "R2", "R3", "R6", "R7", "R8", "R9", "R10", "Program", "Slot", "load", "run"]
 
 _PROG_LOAD, _LINK_CREATE, _ITER_CREATE = 5, 28, 33
 _TRACING, _TRACE_ITER = 26, 28  # BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER
@@ -136,3 +137,36 @@ def run(program: int, pid: int = 0, tid: int = 0) -> bytes:
             os.close(iterator)
     finally:
         os.close(link)
+
+
+class Slot:
+    """A descriptor number of this process at which an iterator over open files (bpf_iter_task_file) looks at one."""
+
+    def __init__(self) -> None:
+        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._number = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
+        finally:
+            os.close(null)
+
+    def program(self) -> Program:
+        """The beginning of one: it ends for other files, R7 is the file's address, R9 what writes down."""
+        program = Program()
+        program.copy(R6, R1)  # struct bpf_iter__task_file: meta, task, fd, file
+        program.load_word(R2, R6, 16)
+        program.end_unless(R2, self._number)
+        program.load(R7, R6, 24)
+        program.end_if(R7, 0)
+        program.load(R9, R6, 0)
+        program.load(R9, R9, 0)  # meta->seq
+        return program
+
+    def look(self, program: int, fd: int) -> bytes:
+        """What *program*, loaded, writes down of *fd*; raises OSError."""
+        os.dup2(fd, self._number, inheritable=False)
+        try:
+            return run(program, os.getpid())
+        finally:
+            null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            os.dup2(null, self._number, inheritable=False)
+            os.close(null)

@@ -6,13 +6,12 @@ it stands in struct packet_sock (net/packet/internal.h), which a BPF iterator re
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import os
 import struct
 
 from crtool.kernel import bpf_iter, btf
-from crtool.kernel.bpf_iter import R1, R2, R6, R7, R8, R9, R10, Program
+from crtool.kernel.bpf_iter import R7, R8, R9, R10, Program
 from crtool.kernel.syscall import syscall
 
 __all__ = ["heads", "settle"]
@@ -28,22 +27,11 @@ class _Reader:
         types = btf.read(("file", "socket", "packet_sock", _FUNCTION))
         self._way = [types.member("file", "private_data").offset, types.member("socket", "sk").offset]
         self._heads = [types.member("packet_sock", f"{name}_ring.head").offset for name in ("rx", "tx")]
-        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._slot = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
-        finally:
-            os.close(null)
+        self._slot = bpf_iter.Slot()
         self._fd = bpf_iter.load(self._program(), types.function(_FUNCTION))
 
     def _program(self) -> Program:
-        program = Program()
-        program.copy(R6, R1)  # struct bpf_iter__task_file: meta, task, fd, file
-        program.load_word(R2, R6, 16)
-        program.end_unless(R2, self._slot)
-        program.load(R7, R6, 24)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)  # meta->seq
+        program = self._slot.program()
         program.copy(R8, R7)
         for offset in self._way:
             program.read_kernel(8, 8, R8, offset)
@@ -56,13 +44,7 @@ class _Reader:
 
     def heads(self, fd: int) -> tuple[int, int]:
         """See :func:`heads`."""
-        os.dup2(fd, self._slot, inheritable=False)
-        try:
-            found = bpf_iter.run(self._fd, os.getpid())
-        finally:
-            null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-            os.dup2(null, self._slot, inheritable=False)
-            os.close(null)
+        found = self._slot.look(self._fd, fd)
         if len(found) != 8:
             raise OSError(0, "the kernel does not let it be read")
         received, sent = struct.unpack("<II", found)

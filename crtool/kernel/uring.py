@@ -8,7 +8,6 @@ kernel's own structure, which a BPF iterator (:mod:`crtool.kernel.bpf_iter`) wri
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import mmap
 import os
@@ -16,7 +15,7 @@ import struct
 from collections.abc import Iterator
 
 from crtool.kernel import bpf_iter, btf, uring_registered
-from crtool.kernel.bpf_iter import R0, R1, R2, R6, R7, R8, R9, R10, Program
+from crtool.kernel.bpf_iter import R0, R1, R6, R7, R8, R9, R10, Program
 from crtool.kernel.syscall import memory_address, syscall
 from crtool.kernel.uring_registered import Registered, RegisteredReader
 from crtool.record import dataclass
@@ -172,11 +171,7 @@ class _Reader:
         self._context = types.member("task_struct", "io_uring").offset
         self._registered = types.member("io_uring_task", "registered_rings").offset
         self.registered = RegisteredReader(types)
-        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._slot = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
-        finally:
-            os.close(null)
+        self._slot = bpf_iter.Slot()
         self._of_ring = bpf_iter.load(self._ring_program(), types.function(_FUNCTIONS[0]))
         self._of_tasks = bpf_iter.load(self._task_program(), types.function(_FUNCTIONS[1]))
 
@@ -184,14 +179,7 @@ class _Reader:
         """Writes down the addresses of the file and of its struct io_ring_ctx, that structure, the TID of the issuer,
         and how many requests are cached.
         """
-        program = Program()
-        program.copy(R6, R1)  # struct bpf_iter__task_file: meta, task, fd, file
-        program.load_word(R2, R6, 16)
-        program.end_unless(R2, self._slot)
-        program.load(R7, R6, 24)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)  # meta->seq
+        program = self._slot.program()
         program.load(R8, R7, self._private)
         program.store(R10, -16, R7)
         program.store(R10, -8, R8)
@@ -238,13 +226,7 @@ class _Reader:
         """The addresses of file and structure, the latter, the issuer and the number of cached requests of ring *fd*
         of ours.
         """
-        os.dup2(fd, self._slot, inheritable=False)
-        try:
-            found = bpf_iter.run(self._of_ring, os.getpid())
-        finally:
-            null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-            os.dup2(null, self._slot, inheritable=False)
-            os.close(null)
+        found = self._slot.look(self._of_ring, fd)
         if len(found) != self.size + 32:
             raise OSError(0, "the kernel does not let it be read")
         file, address = struct.unpack_from("<QQ", found)

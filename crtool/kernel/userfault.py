@@ -14,7 +14,7 @@ import struct
 
 from crtool.abi import userfaultfd as abi
 from crtool.kernel import bpf_iter, btf
-from crtool.kernel.bpf_iter import R1, R2, R6, R7, R8, R9, R10, Program
+from crtool.kernel.bpf_iter import R1, R6, R7, R8, R9, R10, Program
 from crtool.kernel.syscall import syscall
 from crtool.record import dataclass
 
@@ -56,25 +56,14 @@ class _Reader:
         self._area = [types.member("vm_area_struct", name).offset for name in ("vm_start", "vm_end")]
         self._of_area = types.member("vm_area_struct", "vm_userfaultfd_ctx.ctx").offset
         self._memory = types.member("task_struct", "mm").offset
-        null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._slot = fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, 3)
-        finally:
-            os.close(null)
+        self._slot = bpf_iter.Slot()
         self._of_files = bpf_iter.load(self._file_program(), types.function(_FUNCTIONS[0]))
         self._of_areas = bpf_iter.load(self._area_program(), types.function(_FUNCTIONS[1]))
         self._of_tasks = bpf_iter.load(self._task_program(), types.function(_FUNCTIONS[2]))
 
     def _file_program(self) -> Program:
         """Writes down what :data:`_CONTEXT` has."""
-        program = Program()
-        program.copy(R6, R1)  # struct bpf_iter__task_file: meta, task, fd, file
-        program.load_word(R2, R6, 16)
-        program.end_unless(R2, self._slot)
-        program.load(R7, R6, 24)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)  # meta->seq
+        program = self._slot.program()
         program.load(R8, R7, self._private)
         program.store(R10, -8, R8)
         program.write(R9, 8, 8)
@@ -120,13 +109,7 @@ class _Reader:
 
     def context(self, fd: int) -> Context:
         """See :func:`context`."""
-        os.dup2(fd, self._slot, inheritable=False)
-        try:
-            found = bpf_iter.run(self._of_files, os.getpid())
-        finally:
-            null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-            os.dup2(null, self._slot, inheritable=False)
-            os.close(null)
+        found = self._slot.look(self._of_files, fd)
         if len(found) != _CONTEXT.size:
             raise OSError(0, "the kernel does not let it be read")
         address, memory, flags, features = _CONTEXT.unpack(found)
