@@ -136,6 +136,43 @@ def test_what_is_refused_by_name(folder: Path) -> None:
         run.end()
 
 
+WATCHER = """
+import ctypes, os, time
+libc = ctypes.CDLL(None, use_errno=True)
+{}
+open("ready", "w").close()
+time.sleep(99)
+"""
+INOTIFY = 'assert libc.inotify_add_watch(libc.inotify_init1(0), b".", 0x100) == 1'
+FANOTIFY = """
+group = libc.fanotify_init(0x200, 0)  # FAN_CLASS_NOTIF | FAN_REPORT_FID, since 5.13 for everybody
+if group < 0 or libc.fanotify_mark(group, 1, ctypes.c_ulonglong(0x20), -100, b"."):
+    raise SystemExit(os.strerror(ctypes.get_errno()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("watch", "cause"), [(INOTIFY, "inotify watch 1 is of inode "), (FANOTIFY, "a fanotify mark is of inode ")]
+)
+def test_watches_that_only_privilege_can_find(watch: str, cause: str, folder: Path) -> None:
+    command = (user().python, "-c", WATCHER.format(watch))
+    streams: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(**as_user(*command, cwd=folder, **streams)) as process:
+        try:
+            Deadline(30, "ready").wait_until(lambda: (folder / "ready").exists() or process.poll() is not None)
+            if process.poll() is not None:
+                assert process.stderr is not None
+                pytest.skip(f"no watch like that: {process.stderr.read().decode().strip()}")
+            done = crtool("checkpoint", process.pid, "-o", folder / "x.crt")
+            assert 122 == done.returncode, done.stderr
+            assert cause in done.stderr
+            assert "which only privilege can find" in done.stderr
+            assert "run crtool as root, or with CAP_DAC_READ_SEARCH" in done.stderr
+            assert process.poll() is None
+        finally:
+            process.kill()
+
+
 @pytest.fixture
 def job(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The computation of the quickstart in mid-work."""

@@ -89,6 +89,9 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
                     os.close(places.open(mark.device or 0, mark.handle_type, mark.handle))
                 else:
                     _mount_of(mark, places)
+            except PermissionError:
+                cause = f"a fanotify mark is of {_shown(mark)}, which only privilege can find"
+                return Obstacle(file.pid, where, cause, "run crtool as root, or with CAP_DAC_READ_SEARCH")
             except OSError as error:
                 cause = f"a fanotify mark is of {_shown(mark)}, which cannot be found ({error.strerror})"
                 return Obstacle(file.pid, where, cause, "remove the mark first")
