@@ -97,6 +97,8 @@ def _description_of(record: DescriptionRecord, user: int, group: int) -> Descrip
     """Only root can make a socket in the name of somebody else."""
     if isinstance(record, UnixRecord):
         return replace(
-            record, made_by=(record.made_by[0], user, group), holder=(record.holder[0], user, group)
+            record,
+            made_by=replace(record.made_by, uid=user, gid=group, groups=None),
+            holder=replace(record.holder, uid=user, gid=group, groups=None),
         )
     return record

@@ -1,6 +1,6 @@
 """Stand-ins: short-lived children that share crtool's descriptors and make calls in somebody's place.
 
-The kernel notes in a socket who has made it: PID, user and group of the process that calls socketpair(2), listen(2) or
+The kernel notes in a socket who has made it: PID, user and groups of the process that calls socketpair(2), listen(2) or
 connect(2). A stand-in has the PID of that process for the moment, before the process itself is born, or long
 after it has ended.
 """
@@ -23,8 +23,14 @@ __all__ = ["stand_in"]
 _WALL = 0x40000000
 
 
-def stand_in(work: Callable[[], Sequence[int]], pid: int = 0, uid: int = -1, gid: int = -1) -> Sequence[int]:
-    """What *work* returns, numbers, when a child does it that has number *pid* (any if 0), user and group.
+def stand_in(
+    work: Callable[[], Sequence[int]],
+    pid: int = 0,
+    uid: int = -1,
+    gid: int = -1,
+    groups: Sequence[int] | None = None,
+) -> Sequence[int]:
+    """What *work* returns, numbers, when a child does it that has number *pid* (any if 0), user, group and *groups*.
 
     The child shares the descriptors: what it opens is open here. Raises what *work* raises as OSError; FileExistsError
     if the PID is taken, PermissionError if it may not be chosen.
@@ -35,7 +41,7 @@ def stand_in(work: Callable[[], Sequence[int]], pid: int = 0, uid: int = -1, gid
         with clone3_call(request.clone3()) as call:
             child = fork_by(call)
         if child == 0:
-            _work(answer, work, uid, gid)
+            _work(answer, work, uid, gid, groups)
         os.waitpid(child, _WALL)
         os.lseek(answer, 0, os.SEEK_SET)
         said = os.read(answer, 1 << 24)
@@ -49,10 +55,14 @@ def stand_in(work: Callable[[], Sequence[int]], pid: int = 0, uid: int = -1, gid
         os.close(answer)
 
 
-def _work(answer: int, work: Callable[[], Sequence[int]], uid: int, gid: int) -> None:
+def _work(
+    answer: int, work: Callable[[], Sequence[int]], uid: int, gid: int, groups: Sequence[int] | None
+) -> None:
     """In the child: never returns."""
     try:
         try:
+            if groups is not None:
+                os.setgroups(groups)
             if gid >= 0:
                 os.setegid(gid)
             if uid >= 0:

@@ -3,7 +3,7 @@
 The kernel keeps in a socket: its type; its name, a path (as it was given, relative or not, and the inode that was made)
 or an abstract one; the socket that it is connected to; what was sent to it and is not read (:mod:`.unix_queues`), with
 descriptors in flight; of a listening one, who waits to be accepted; which directions are shut down; and who made the
-other end (SO_PEERCRED).
+other end (SO_PEERCRED, SO_PEERGROUPS).
 
 We ask sock_diag(7), SIOCUNIXFILE for the path of its inode, and a borrowed descriptor.
 
@@ -20,6 +20,7 @@ import errno
 import fcntl
 import os
 import select
+from contextlib import suppress
 
 from crtool.abi import socket as abi
 from crtool.errors import Obstacle
@@ -37,6 +38,7 @@ __all__ = [
     "OPTIONS",
     "RECONNECT",
     "BoundFileRecord",
+    "MakerRecord",
     "MessageRecord",
     "UnixRecord",
     "dump",
@@ -53,6 +55,7 @@ HERE, ENDED, CLOSE, RECONNECT = "", "ended", "close", "reconnect"
 _AF_UNIX, _SOCK_DGRAM = 1, 2
 _SIOCUNIXFILE = 0x89E0  # SIOCPROTOPRIVATE: a descriptor (O_PATH) of the bound file, since 4.12
 _DELETED = b" (deleted)"
+_SOME_GROUPS, _ALL_GROUPS = 4 * 64, 4 << 16  # bytes; nobody has more than NGROUPS_MAX
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,16 @@ class MessageRecord:
 
 
 @dataclass(frozen=True)
+class MakerRecord:
+    """Who made a socket, or has it open."""
+
+    pid: int  # 0 if the kernel has none
+    uid: int
+    gid: int
+    groups: tuple[int, ...] | None  # supplementary ones, in ascending order; None if nobody will ask for them
+
+
+@dataclass(frozen=True)
 class UnixRecord:
     """One socket."""
 
@@ -93,8 +106,8 @@ class UnixRecord:
     shutdown: int  # 1: receives nothing any more, 2: sends nothing any more
     backlog: int  # of a listening one
     waiting: tuple[int, ...]  # of a listening one: inodes of its clients, 0 for one that has gone
-    made_by: tuple[int, int, int]  # SO_PEERCRED: PID, UID, GID; PID 0 if the kernel has none
-    holder: tuple[int, int, int]  # PID, UID, GID of a process that has it open
+    made_by: MakerRecord  # of the other end: SO_PEERCRED, SO_PEERGROUPS
+    holder: MakerRecord  # a process that has it open
     messages: tuple[MessageRecord, ...]
     options: tuple[OptionRecord, ...]
 
@@ -144,8 +157,10 @@ def shown_name(name: bytes | None) -> str:
     return "unix socket " + name.replace(b"\0", b"@").decode(errors="replace")
 
 
-def dump(file: OpenFile, info: UnixSocket) -> UnixRecord:
-    """The record of *file*, without its messages; *info* is what sock_diag says of it."""
+def dump(file: OpenFile, info: UnixSocket, groups: tuple[int, ...] | None) -> UnixRecord:
+    """The record of *file*, without its messages; *info* is what sock_diag says of it, *groups* those of its process,
+    if it will have to be connected anew.
+    """
     peer_name = name_of_peer(file.local)
     # A datagram socket stays connected to one that has gone, until it sends something.
     ended = info.kind == _SOCK_DGRAM and not info.peer and peer_name is not None
@@ -165,17 +180,25 @@ def dump(file: OpenFile, info: UnixSocket) -> UnixRecord:
         backlog=info.send_queue if listening else 0,
         waiting=info.waiting if listening else (),
         made_by=made_by(file.local),
-        holder=(file.pid, status.st_uid, status.st_gid),
+        holder=MakerRecord(file.pid, status.st_uid, status.st_gid, groups),
         messages=(),
         options=OPTIONS.dump(file.local),
     )
 
 
-def made_by(fd: int) -> tuple[int, int, int]:
-    """PID, UID and GID of who made, or listens at, the other end (SO_PEERCRED)."""
+def made_by(fd: int) -> MakerRecord:
+    """Who made, or listens at, the other end (SO_PEERCRED, SO_PEERGROUPS)."""
     raw = sockets.getsockopt(fd, abi.SOL_SOCKET, abi.SO_PEERCRED, 12)
     pid, uid, gid = (int.from_bytes(raw[at : at + 4], "little", signed=True) for at in (0, 4, 8))
-    return pid, uid, gid
+    return MakerRecord(pid, uid, gid, _groups(fd) if pid else None)
+
+
+def _groups(fd: int) -> tuple[int, ...] | None:
+    for room in (_SOME_GROUPS, _ALL_GROUPS):
+        with suppress(OSError):  # ERANGE: it takes more room; ENODATA: there is nobody
+            raw = sockets.getsockopt(fd, abi.SOL_SOCKET, abi.SO_PEERGROUPS, room)
+            return tuple(int.from_bytes(raw[at : at + 4], "little") for at in range(0, len(raw), 4))
+    return None
 
 
 def _bound_file(file: OpenFile, info: UnixSocket) -> BoundFileRecord | None:

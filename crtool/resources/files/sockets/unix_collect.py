@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 
 from crtool.errors import ObstacleError
 from crtool.kernel.unix_diag import ESTABLISHED, LISTEN, UnixSocket
+from crtool.procfs import status as status_file
+from crtool.procfs.read import read
 from crtool.record import replace
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.sockets import unix
@@ -30,6 +32,7 @@ class UnixSockets:
         self._known: dict[int, UnixSocket] | None = None
         self._places: dict[int, tuple[int, int]] = {}
         self._queues: dict[int, list[Message]] = {}
+        self._groups: dict[int, tuple[int, ...]] = {}  # of a process
         self._settled: set[int] = set()
 
     def close(self) -> None:
@@ -55,7 +58,13 @@ class UnixSockets:
             self._queues[info.inode] = read_queue(
                 file.local, info.kind, info.receive_queue, info.shutdown, self._guard
             )
-        return unix.dump(file, info)
+        connects = self._policy == unix.RECONNECT or (info.state == ESTABLISHED and not info.peer)
+        return unix.dump(file, info, self._groups_of(file.pid) if connects else None)
+
+    def _groups_of(self, pid: int) -> tuple[int, ...]:
+        if pid not in self._groups:
+            self._groups[pid] = tuple(sorted(status_file.parse(read(pid, "status")).groups))
+        return self._groups[pid]
 
     def settle(self, record: UnixRecord, index_of: Callable[[int, tuple[int, int]], int]) -> UnixRecord:
         """*record* with its messages; *index_of* gives the index of an open file description that is in flight, by our

@@ -52,7 +52,7 @@ class UnixEnds:
         if file.fd in _STREAMS and file.socket[1] == socket.SOCK_STREAM:
             known = self._streams.get(inode)
             number = file.fd if known is None else min(known.number, file.fd)
-            self._streams[inode] = _Stream((file.stat.st_dev, inode), number, unix.made_by(file.local)[0])
+            self._streams[inode] = _Stream((file.stat.st_dev, inode), number, unix.made_by(file.local).pid)
 
     def inherited(self, tree: Collection[int]) -> dict[tuple[int, int], int]:
         """The standard streams of somebody in *tree* whose other end lies outside: their numbers, by device and inode.

@@ -8,8 +8,8 @@ tree, or one that is made for the purpose.
 The order: sockets and names; pairs and connections; who waits to be accepted; unread data, which may carry any other
 open file; then what would have been in the way: shut down directions, connections of datagram sockets, options, flags.
 
-Lost: the PID of SO_PEERCRED, with a warning, if it is taken or crtool may not choose it; supplementary groups and the
-pidfd of the other end (SO_PEERPIDFD), which is that of the stand-in.
+Lost: the PID of SO_PEERCRED, with a warning, if it is taken or crtool may not choose it; the groups of SO_PEERGROUPS,
+with a warning, if crtool may not choose them; the pidfd of the other end (SO_PEERPIDFD), which is that of the stand-in.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from crtool.kernel.standin import stand_in
 from crtool.kernel.unix_diag import ESTABLISHED, LISTEN
 from crtool.resources.files.sockets import unix
 from crtool.resources.files.sockets.option_table import FILLED, FRESH
-from crtool.resources.files.sockets.unix import MessageRecord, UnixRecord
+from crtool.resources.files.sockets.unix import MakerRecord, MessageRecord, UnixRecord
 from crtool.resources.files.sockets.unix_names import Names, address
 from crtool.resources.files.sockets.unix_outside import census
 from crtool.resources.files.sockets.unix_send import send
@@ -42,8 +42,7 @@ _ROOM = 1 << 24  # bytes that a socket may have under way while it is filled
 
 _Item = TypeVar("_Item")
 _Key = TypeVar("_Key")
-Maker = tuple[int, int, int]  # PID, UID, GID
-_NOBODY: Maker = (0, -1, -1)
+_NOBODY = MakerRecord(0, -1, -1, None)
 
 
 class RemadeSockets:
@@ -61,7 +60,8 @@ class RemadeSockets:
         self._fds: dict[int, int] = {}
         self._extra: dict[int, int] = {}  # inode of a socket whose other end does not come back → that end
         self._helpers: list[int] = []
-        self._warned: set[Maker] = set()
+        self._warned: set[int] = set()  # PIDs
+        self._groups: dict[tuple[int, ...], bool] = {}  # whether a stand-in may have them
         self._names = Names(census() if self._records else {})
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class RemadeSockets:
         record = self._record(inode)
         return record.peer_name if inode < 0 else record.name or b""
 
-    def _made_by(self, inode: int) -> Maker:
+    def _made_by(self, inode: int) -> MakerRecord:
         return self._record(inode).made_by
 
     def _is_unnamed(self, pair: tuple[int, int]) -> bool:
@@ -229,21 +229,38 @@ class RemadeSockets:
                 os.close(mine)
         self._by(maker, partial(_listen, fd, record.backlog))
 
-    def _by(self, maker: Maker, work: Callable[[], Sequence[int]]) -> Sequence[int]:
+    def _by(self, maker: MakerRecord, work: Callable[[], Sequence[int]]) -> Sequence[int]:
         """Lets a stand-in of *maker* do *work*."""
-        pid, uid, gid = maker
+        pid, uid, gid = maker.pid, maker.uid, maker.gid
         if pid <= 0:
             return work()
+        groups = self._groups_of(maker)
         if not self._apart:
             try:
-                return stand_in(work, pid, uid, gid)
+                return stand_in(work, pid, uid, gid, groups)
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.EPERM, errno.EINVAL):
                     raise
-        if maker not in self._warned:
-            self._warned.add(maker)
+        if pid not in self._warned:
+            self._warned.add(pid)
             self._warn(f"PID {pid} has made a unix socket: its other end is told another number (SO_PEERCRED)")
-        return stand_in(work, 0, uid, gid)
+        return stand_in(work, 0, uid, gid, groups)
+
+    def _groups_of(self, maker: MakerRecord) -> tuple[int, ...] | None:
+        """What a stand-in of *maker* has to call setgroups(2) with; None if it is to keep those of crtool."""
+        groups = maker.groups
+        if groups is None or list(groups) == sorted(os.getgroups()):
+            return None
+        if groups not in self._groups:
+            try:
+                stand_in(tuple, groups=groups)
+                self._groups[groups] = True
+            except OSError:
+                self._groups[groups] = False
+                self._warn(
+                    f"PID {maker.pid} has made a unix socket: its other end is told other groups (SO_PEERGROUPS)"
+                )
+        return groups if self._groups[groups] else None
 
     # -- filling -----------------------------------------------------------------------------------
 
@@ -265,12 +282,13 @@ class RemadeSockets:
         sources: dict[bytes, int] = {}
         for number, message in enumerate(record.messages):
             fd, to = self._way(record, message, sources)
-            shown = f"{unix.shown_name(record.name)} of PID {record.holder[0]}"
+            shown = f"{unix.shown_name(record.name)} of PID {record.holder.pid}"
             if fd < 0:
                 self._warn(f"{shown}: {len(record.messages) - number} unread messages cannot be sent again")
                 return
             carried = [description(index) for index in message.descriptions]
-            self._by(message.sender or _NOBODY, partial(send, fd, record.kind, message, carried, to, shown))
+            sender = MakerRecord(*message.sender, None) if message.sender is not None else _NOBODY
+            self._by(sender, partial(send, fd, record.kind, message, carried, to, shown))
 
     def _way(self, record: UnixRecord, message: MessageRecord, sources: dict[bytes, int]) -> tuple[int, bytes]:
         """From which socket a message is sent, and to which address (none: to the one that it is connected to)."""
@@ -298,7 +316,7 @@ class RemadeSockets:
 
     def _finish(self, record: UnixRecord) -> None:
         fd = self._fds[record.inode]
-        shown = f"{unix.shown_name(record.name)} of PID {record.holder[0]}"
+        shown = f"{unix.shown_name(record.name)} of PID {record.holder.pid}"
         other = self._records.get(record.peer)
         if record.kind == socket.SOCK_DGRAM and other is not None and other.name:
             where = self._names.address_of(self._fds[other.inode])
