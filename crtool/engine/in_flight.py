@@ -20,7 +20,6 @@ from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.sockets.unix_collect import UnixSockets
-from crtool.tree.walk import name_of
 
 __all__ = ["settle_sockets"]
 
@@ -63,4 +62,4 @@ def settle_sockets(
         number += 1
     for number, record in enumerate(descriptions):
         if isinstance(record, UnixRecord):
-            descriptions[number] = sockets.conclude(record, tree, name_of)
+            descriptions[number] = sockets.conclude(record, tree)

@@ -24,11 +24,11 @@ from crtool.record import dataclass
 from crtool.resources import arch_prctl
 from crtool.resources.files import kinds, procfs
 from crtool.resources.files.epoll_targets import EpollTargets
-from crtool.resources.files.held_outside import Holders
+from crtool.resources.files.held_outside import HeldOutside
 from crtool.resources.files.inodes import Version
 from crtool.resources.files.openfile import borrow
+from crtool.resources.files.outside import Outside
 from crtool.resources.files.pipes_outside import PipeEnds
-from crtool.resources.files.sockets.tcp_shared import SharedConnections
 from crtool.resources.files.sockets.unix_outside import UnixEnds
 from crtool.resources.files.terminals import Ends
 from crtool.resources.files.uring_collect import LivingRings
@@ -74,10 +74,9 @@ class _Seen:
     terminals: Ends
     watched: EpollTargets
     sockets: UnixEnds
-    holders: Holders
+    held: HeldOutside
     rings: LivingRings
     watchers: Watchers
-    connections: SharedConnections
     namespaces: NamespaceSurvey
     users: set[int] = field(default_factory=set)
     statuses: dict[int, Status] = field(default_factory=dict)  # by PID
@@ -120,11 +119,10 @@ def _look(pid: int, policy: Policy, walk: Walk) -> Report:
     base = base_of(door, _status(pid))
     report = Report(walk(pid), base, warnings=list(base.warnings), policy=policy)
     with Ends() as terminals:
-        connections, namespaces = SharedConnections(), NamespaceSurvey(base)
+        held, namespaces = HeldOutside(leaves_connections=policy.tcp == "close"), NamespaceSurvey(base)
         seen = _Seen(
-            PipeEnds(), terminals, EpollTargets(), UnixEnds(), Holders(), LivingRings(), Watchers(),
-            connections, namespaces,
-        )
+            PipeEnds(), terminals, EpollTargets(), UnixEnds(), held, LivingRings(), Watchers(), namespaces,
+        )  # fmt: skip
         if base.own_ipc:
             report.obstacles += ipc_survey.closed(pid, door)
         for number in report.pids:
@@ -133,18 +131,19 @@ def _look(pid: int, policy: Policy, walk: Walk) -> Report:
             except (TargetDied, FileNotFoundError, ProcessLookupError):  # it ended while it was being looked at
                 if number == pid:
                     raise TargetDied(pid) from None
+        outside = Outside(report.pids)
         if policy.stdio == "inherit":
-            report.inherited = seen.pipes.inherited(report.pids) | seen.sockets.inherited(report.pids)
-        report.obstacles += seen.pipes.obstacles(report.pids, name_of, report.inherited)
+            report.inherited = seen.pipes.inherited(outside) | seen.sockets.inherited(report.pids, outside)
+        report.obstacles += seen.pipes.obstacles(outside, report.inherited)
         report.obstacles += terminals.obstacles()
         report.obstacles += seen.watched.obstacles()
-        report.obstacles += seen.sockets.obstacles(report.pids, name_of, policy.unix, report.inherited)
-        report.obstacles += seen.holders.obstacles(report.pids, name_of)
+        report.obstacles += seen.sockets.obstacles(outside, policy.unix, report.inherited)
+        obstacles, warnings = held.judge(outside, report.inherited)
+        report.obstacles += obstacles
+        report.warnings += warnings
         report.obstacles += seen.rings.obstacles(report.pids)
         report.obstacles += seen.watchers.obstacles(seen.doors)
         report.contexts = seen.watchers.contexts
-        if policy.tcp == "keep":
-            report.obstacles += seen.connections.obstacles(report.pids, name_of)
         if policy.sysvipc and not base.own_ipc and not mapped.may_follow():
             report.obstacles += ipc_survey.out_of_reach(pid, report.pids, seen.users)
         report.obstacles += seen.namespaces.obstacles()
@@ -235,6 +234,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
         report.obstacles.extend(ipc_survey.obstacles(pid, door, threads=status.threads))
         report.warnings.extend(ipc_survey.lost(pid, door, threads=status.threads))
     maps = read(door, "maps")
+    seen.held.add_mappings(pid, maps)
     report.obstacles.extend(mappings.early_obstacles(pid, maps))
     report.obstacles.extend(aio.early_obstacles(pid, maps))
     report.obstacles.extend(mapped.obstacles(pid, maps, lambda: filter(None, map(living_thread, report.pids))))
@@ -263,10 +263,9 @@ def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
                     seen.terminals.add(file)
                     seen.watched.add(file, door)
                     seen.sockets.add(file)
-                    seen.holders.add(file)
+                    seen.held.add(file, door)
                     seen.rings.add(file)
                     seen.watchers.add(file)
-                    seen.connections.add(file)
                     if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:
                         cause = f"{file.shown} is of a process outside the tree, {name_of(other)}"
                         report.obstacles.append(Obstacle(pid, f"fd {fd}", cause, "close it first"))

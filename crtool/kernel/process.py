@@ -107,22 +107,33 @@ class Identities:
 
     def find(self, pid: int, fd: int = 0, place: object = None) -> tuple[int, bool]:
         """The index of the object that *pid* (for KCMP_FILE: its descriptor *fd*) refers to, and whether it is new."""
-        known = self._sorted.setdefault(place, [])
+        index, where = self._look(pid, fd, place)
+        if index is not None:
+            return index, False
+        index = self.count
+        self.count += 1
+        self._sorted.setdefault(place, []).insert(where, (pid, fd, index))
+        return index, True
+
+    def known(self, pid: int, fd: int = 0, place: object = None) -> int | None:
+        """Its index, None if it has not been found before."""
+        return self._look(pid, fd, place)[0]
+
+    def _look(self, pid: int, fd: int, place: object) -> tuple[int | None, int]:
+        """Its index, and where it stands, or is to stand, among the sorted ones."""
+        known = self._sorted.get(place, ())
         low, high = 0, len(known)
         while low < high:
             middle = (low + high) // 2
             other, other_fd, index = known[middle]
             order = kcmp(pid, other, self._kind, fd, other_fd)
             if order == 0:
-                return index, False
+                return index, middle
             if order == 1:  # "v1 is less than v2"
                 high = middle
             else:
                 low = middle + 1
-        index = self.count
-        self.count += 1
-        known.insert(low, (pid, fd, index))
-        return index, True
+        return None, low
 
 
 def read_memory(pid: int, address: int, length: int) -> bytes:

@@ -1,59 +1,182 @@
-"""Open files by which somebody outside could meddle with a tree: rings of io_uring, to which he could submit requests
-while the tree stands still, and userfaultfds, by which he could give it memory.
+"""Open files of a tree that somebody outside of it has open as well.
 
-/proc/PID/fd of every process is looked through, if the tree has one at all. Who has only mapped a ring cannot submit.
+The kernel keeps one open file, however many processes have it; a restart makes another, of which those outside know
+nothing. Some of them could meddle meanwhile: requests may be submitted to a ring of io_uring, memory given by a
+userfaultfd, and bytes sent on a TCP connection, after which the numbers in the image are wrong. Those stand in the way.
+Of all others we warn: a listening socket that a supervisor handed down is whole without him.
+
+We compare what others have open (:mod:`.outside`) by the number of a socket or pipe, by the inode of a file that has no
+name any more, memfds among them, and by kcmp(2) where all of a kind have one inode. Shared memory that has no name
+is compared by device and inode in /proc/PID/maps, if the tree has any.
+
+Not said: a file with a name, of which only the position is shared no more; a pidfd, a message queue.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterator
+import re
+import stat
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 
+from crtool.abi import socket as abi
 from crtool.errors import Obstacle, TargetDied, TargetError
-from crtool.procfs.read import entries, stat_of
-from crtool.procfs.tasks import processes
+from crtool.kernel import tcp
+from crtool.kernel.process import KCMP_FILE, Identities
+from crtool.procfs.read import stat_of
+from crtool.record import dataclass
 from crtool.resources.files import uring, userfaultfd
 from crtool.resources.files.openfile import OpenFile
+from crtool.resources.files.outside import Outside, OutsideFile
+from crtool.resources.files.sockets.identity import is_socket
+from crtool.resources.files.sockets.tcp import CONNECTED
+from crtool.resources.files.sockets.tcp import recognise as is_tcp
+from crtool.tree.walk import name_of
 
-__all__ = ["Holders"]
+__all__ = ["HeldOutside"]
 
-_Key = tuple[int, int]  # st_dev, st_ino: each has an inode of its own
-_KINDS = {uring.LINK: "an io_uring", userfaultfd.LINK: "a userfaultfd"}
+_Key = tuple[int, int]  # st_dev, st_ino
+
+_ANONYMOUS = {
+    b"anon_inode:[eventfd]": "an eventfd",
+    b"anon_inode:[eventpoll]": "an epoll instance",
+    b"anon_inode:[signalfd]": "a signalfd",
+    b"anon_inode:[timerfd]": "a timerfd",
+    b"anon_inode:inotify": "an inotify instance",
+    b"anon_inode:[inotify]": "an inotify instance",
+    b"anon_inode:fanotify": "a fanotify group",
+    b"anon_inode:[fanotify]": "a fanotify group",
+    b"anon_inode:bpf-map": "a BPF map",
+    uring.LINK: "an io_uring",
+    userfaultfd.LINK: "a userfaultfd",
+}
+_SOCKETS = {
+    abi.AF_UNIX: "a unix socket",
+    abi.AF_INET: "an IP socket",
+    abi.AF_INET6: "an IP socket",
+    abi.AF_NETLINK: "a netlink socket",
+    abi.AF_PACKET: "a packet socket",
+}
+_MEDDLING = (uring.LINK, userfaultfd.LINK)
+# Start, device and inode, path. What the kernel keeps by its own means, for System V IPC say, has another.
+_SHARED_MEMORY = re.compile(
+    rb"^([0-9a-f]+)-[0-9a-f]+ ...s [0-9a-f]+ ([0-9a-f]+:[0-9a-f]+ [0-9]+) +/(?:dev/zero|memfd:.*) \(deleted\)$",
+    re.MULTILINE,
+)
 
 
-class Holders:
-    """What of these kinds a tree has open."""
+@dataclass(frozen=True)
+class _Place:
+    """Where in the tree one is open."""
 
-    def __init__(self) -> None:
-        self._places: dict[_Key, list[tuple[int, int]]] = {}  # PIDs and descriptors
-        self._names: dict[_Key, str] = {}
+    pid: int
+    door: int  # a living thread of it
+    fd: int
+    key: _Key
+    link: bytes
+    what: str
+    harm: bool  # it stands in the way
 
-    def add(self, file: OpenFile) -> None:
-        """Takes note of one; anything else is passed over."""
-        if file.link in _KINDS:
-            key = (file.stat.st_dev, file.stat.st_ino)
-            self._places.setdefault(key, []).append((file.pid, file.fd))
-            self._names[key] = _KINDS[file.link]
 
-    def obstacles(self, tree: Collection[int], name_of: Callable[[int], str]) -> Iterator[Obstacle]:
-        """One for each descriptor of the tree whose file is open outside *tree*."""
-        if not self._places:
+class HeldOutside:
+    """What a living tree has open that could be open outside as well."""
+
+    def __init__(self, *, leaves_connections: bool) -> None:
+        """*leaves_connections*: TCP connections come back as reset, whoever has them."""
+        self._leaves_connections = leaves_connections
+        self._numbered: dict[bytes, _Place] = {}  # by link
+        self._nameless: dict[_Key, _Place] = {}
+        self._alike: dict[bytes, list[_Place]] = {}  # by link, which does not tell one from the other
+        self._mapped: dict[bytes, tuple[int, int]] = {}  # by device and inode: process and address
+
+    def add(self, file: OpenFile, door: int) -> None:
+        """Takes note of one, found by living thread *door* of the process; what is not compared is passed over."""
+        if file.link in _ANONYMOUS:
+            place = _place(file, door, _ANONYMOUS[file.link], harm=file.link in _MEDDLING)
+            self._alike.setdefault(file.link, []).append(place)
+        elif is_socket(file):
+            if is_tcp(file) and tcp.info(file.local).state in CONNECTED:
+                if not self._leaves_connections:
+                    place = _place(file, door, "a TCP connection", harm=True)
+                    self._numbered.setdefault(file.link, place)
+                return
+            what = "a TCP socket" if is_tcp(file) else _SOCKETS.get(file.socket[0], "a socket")
+            self._numbered.setdefault(file.link, _place(file, door, what))
+        elif file.link.startswith(b"pipe:["):
+            self._numbered.setdefault(file.link, _place(file, door, "a pipe"))
+        elif stat.S_ISREG(file.stat.st_mode) and file.stat.st_nlink == 0:
+            place = _place(file, door, "a memfd" if file.link.startswith(b"/memfd:") else "a deleted file")
+            self._nameless.setdefault(place.key, place)
+
+    def add_mappings(self, pid: int, maps: bytes) -> None:
+        """Takes note of the shared memory in /proc/PID/maps."""
+        for start, identity in _SHARED_MEMORY.findall(maps):
+            self._mapped.setdefault(identity, (pid, int(start, 16)))
+
+    def judge(self, outside: Outside, exempt: Collection[_Key]) -> tuple[list[Obstacle], list[str]]:
+        """What stands in the way, and what there is to warn of; *exempt*, by device and inode, are not saved at all."""
+        obstacles, warnings = [], []
+        for place, other in self._shared(outside):
+            if place.key in exempt:
+                continue
+            where = f"fd {place.fd}"
+            cause = f"{place.what} that PID {other} ({name_of(other)}), which is not in the tree, has open too"
+            if place.harm:
+                remedy = "checkpoint a parent of both, or close it there"
+                remedy += ", or choose --tcp=close" if place.link in self._numbered else ""
+                obstacles.append(Obstacle(place.pid, where, cause, remedy))
+            else:
+                warnings.append(f"PID {place.pid} {where}: {cause}: after a restart they do not share it")
+        for pid, start, other in self._mapped_outside(outside):
+            what = f"shared memory that PID {other} ({name_of(other)}), which is not in the tree, has mapped too"
+            warnings.append(f"PID {pid} mapping {start:x}: {what}: after a restart they do not share it")
+        return obstacles, warnings
+
+    def _shared(self, outside: Outside) -> Iterator[tuple[_Place, int]]:
+        """What is open outside too, each once, and by which process."""
+        if not (self._numbered or self._nameless or self._alike):
             return
-        inside = {*tree, os.getpid()}
-        for pid in processes():
-            for key in self._of(pid) if pid not in inside else ():
-                for holder, fd in self._places[key]:
-                    cause = f"{self._names[key]} that PID {pid} ({name_of(pid)}) has open too, which is not in the tree"
-                    yield Obstacle(holder, f"fd {fd}", cause, "checkpoint a parent of both, or close it there")
+        known = _Alike(self._alike)
+        told = set()
+        for file in outside.files:
+            with suppress(TargetDied, TargetError, OSError):  # closed meanwhile
+                place = self._numbered.get(file.link) or self._find_nameless(file) or known.find(file)
+                if place is not None and place not in told:
+                    told.add(place)
+                    yield place, file.pid
 
-    def _of(self, pid: int) -> set[_Key]:
-        """Those that process *pid* has open; nothing if crtool may not look."""
-        found = set()
-        try:
-            for name in entries(pid, "fd"):
-                there = stat_of(pid, f"fd/{name}")
-                if (key := (there.st_dev, there.st_ino)) in self._places:
-                    found.add(key)
-        except (TargetDied, TargetError, OSError):
-            pass
-        return found
+    def _mapped_outside(self, outside: Outside) -> Iterator[tuple[int, int, int]]:
+        """Process and address of what is mapped outside too, each once, and by which process."""
+        missing = dict(self._mapped)
+        for other, maps in outside.maps if missing else ():
+            for _, identity in _SHARED_MEMORY.findall(maps):
+                if identity in missing:
+                    yield *missing.pop(identity), other
+
+    def _find_nameless(self, file: OutsideFile) -> _Place | None:
+        if not (self._nameless and file.link.endswith(b" (deleted)")):
+            return None
+        found = stat_of(file.pid, f"fd/{file.fd}")
+        return self._nameless.get((found.st_dev, found.st_ino))
+
+
+class _Alike:
+    """Open files of a tree that only kcmp(2) tells apart, put in order for the first that is looked for."""
+
+    def __init__(self, places: dict[bytes, list[_Place]]) -> None:
+        self._places = places
+        self._found: dict[int, _Place] = {}
+        self._identities = Identities(KCMP_FILE)
+
+    def find(self, file: OutsideFile) -> _Place | None:
+        """The one that *file* is."""
+        for place in self._places.pop(file.link, ()):
+            with suppress(OSError):  # closed meanwhile
+                index, _ = self._identities.find(place.door, place.fd, file.link)
+                self._found.setdefault(index, place)
+        known = self._identities.known(file.pid, file.fd, file.link)
+        return None if known is None else self._found[known]
+
+
+def _place(file: OpenFile, door: int, what: str, *, harm: bool = False) -> _Place:
+    return _Place(file.pid, door, file.fd, (file.stat.st_dev, file.stat.st_ino), file.link, what, harm)

@@ -1,26 +1,28 @@
 """Pipes and FIFOs whose other end is held by somebody outside the tree.
 
-The kernel keeps no list of who has an end of a pipe open; /proc/PID/fd of every process is one. It is only looked
-through for pipes of which the tree has one kind of end alone: all others are whole without anybody else.
+Others are only looked at (:mod:`.outside`) for pipes of which the tree has one kind of end alone: all others are whole
+without anybody else. Who has an end of those as well is named in a warning (:mod:`.held_outside`): a reader in the tree
+would not notice a writer outside.
 
 Such a pipe is refused: the other end would not be there at a restart. A standard stream may be replaced, if the user
 says so (``files/inherited.py``). If nobody at all has the other end, the
 pipe comes back as it is, half open.
-
-Not handled: a writer outside of a pipe that has writers in the tree too (its reader would not notice).
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.procfs import fdinfo as fdinfo_file
-from crtool.procfs.read import entries, read, stat_of
+from crtool.procfs.read import read, stat_of
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
+from crtool.resources.files.outside import Outside, OutsideFile
+from crtool.tree.walk import name_of
 
 __all__ = ["PipeEnds"]
 
@@ -59,22 +61,20 @@ class PipeEnds:
         fifo = "" if file.link.startswith(b"pipe:[") else file.shown
         self._places.setdefault(key, []).append(_Place(file.pid, file.fd, fifo))
 
-    def inherited(self, tree: Collection[int]) -> dict[tuple[int, int], int]:
-        """Of the pipes whose other end lies outside *tree*, those that are a standard stream of somebody in it: its
+    def inherited(self, outside: Outside) -> dict[tuple[int, int], int]:
+        """Of the pipes whose other end lies outside, those that are a standard stream of somebody in the tree: its
         number, by device and inode.
         """
         found = {}
-        for key in self._outside(tree):
+        for key in self._halves(outside):
             streams = [place.fd for place in self._places[key] if place.fd < len(STREAMS)]
             if streams:
                 found[key] = min(streams)
         return found
 
-    def obstacles(
-        self, tree: Collection[int], name_of: Callable[[int], str], allowed: Collection[tuple[int, int]] = ()
-    ) -> Iterator[Obstacle]:
-        """One for each descriptor of the tree whose pipe has its other end outside *tree* and is not *allowed*."""
-        for key, pid in self._outside(tree).items():
+    def obstacles(self, outside: Outside, allowed: Collection[tuple[int, int]] = ()) -> Iterator[Obstacle]:
+        """One for each descriptor of the tree whose pipe has its other end outside and is not *allowed*."""
+        for key, pid in self._halves(outside).items():
             if key in allowed:
                 continue
             other = "reading" if "writing" in self._kinds[key] else "writing"
@@ -90,29 +90,24 @@ class PipeEnds:
                     remedy,
                 )
 
-    def _outside(self, tree: Collection[int]) -> dict[_Key, int]:
-        """The pipes whose other end is held outside *tree*, and by whom."""
+    def _halves(self, outside: Outside) -> dict[_Key, int]:
+        """The pipes whose other end is held outside, and by whom."""
         halves = {key: kinds for key, kinds in self._kinds.items() if len(kinds) == 1}
+        fifos = any(self._places[key][0].fifo for key in halves)
         holders: dict[_Key, int] = {}
-        for pid in _others(tree) if halves else ():
-            for key, kinds in _ends_of(pid, halves):
-                if kinds - halves[key]:
-                    holders.setdefault(key, pid)
+        for file in outside.files if halves else ():
+            if file.link.startswith(b"pipe:[") or (fifos and file.link.startswith(b"/")):
+                with suppress(TargetDied, TargetError, OSError):  # closed meanwhile
+                    key = _key_of(file)
+                    if key in halves and _kinds_of(file) - halves[key]:
+                        holders.setdefault(key, file.pid)
         return holders
 
 
-def _others(tree: Collection[int]) -> Iterator[int]:
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (pid := int(name)) not in tree and pid != os.getpid():
-            yield pid
+def _key_of(file: OutsideFile) -> _Key:
+    found = stat_of(file.pid, f"fd/{file.fd}")
+    return found.st_dev, found.st_ino
 
 
-def _ends_of(pid: int, wanted: Collection[_Key]) -> Iterator[tuple[_Key, frozenset[str]]]:
-    """The ends of *wanted* pipes that process *pid* has open; nothing if crtool may not look."""
-    try:
-        for name in entries(pid, "fd"):
-            found = stat_of(pid, f"fd/{name}")
-            if stat.S_ISFIFO(found.st_mode) and (key := (found.st_dev, found.st_ino)) in wanted:
-                yield key, _kinds(fdinfo_file.parse(read(pid, f"fdinfo/{name}")).flags)
-    except (TargetDied, TargetError, OSError):
-        return
+def _kinds_of(file: OutsideFile) -> frozenset[str]:
+    return _kinds(fdinfo_file.parse(read(file.pid, f"fdinfo/{file.fd}")).flags)

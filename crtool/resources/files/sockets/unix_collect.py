@@ -12,6 +12,7 @@ from crtool.procfs import status as status_file
 from crtool.procfs.read import read
 from crtool.record import replace
 from crtool.resources.files.openfile import OpenFile
+from crtool.resources.files.outside import Outside
 from crtool.resources.files.sockets import unix
 from crtool.resources.files.sockets.guard import Guard
 from crtool.resources.files.sockets.unix import MessageRecord, UnixRecord
@@ -85,12 +86,13 @@ class UnixSockets:
         )
         return replace(record, messages=messages)
 
-    def conclude(self, record: UnixRecord, tree: Collection[int], name_of: Callable[[int], str]) -> UnixRecord:
+    def conclude(self, record: UnixRecord, tree: Collection[int]) -> UnixRecord:
         """*record*, when all sockets are known: with what becomes of its other end. Raises ObstacleError."""
         assert self._known is not None
         if not self._settled:
             self._settled.add(0)
-            found = list(obstacles_of(self._places, self._known, tree, name_of, self._policy, in_flight=False))
+            outside = Outside(tree)
+            found = list(obstacles_of(self._places, self._known, outside, self._policy, in_flight=False))
             if found:
                 raise ObstacleError(found)
         if record.state == LISTEN:

@@ -30,8 +30,9 @@ from crtool.kernel.resolve import Diverted, resolve
 from crtool.kernel.standin import stand_in
 from crtool.kernel.unix_diag import ESTABLISHED, UnixSocket
 from crtool.record import dataclass
+from crtool.resources.files.outside import Outside
 from crtool.resources.files.sockets.unix import BoundFileRecord, shown_name
-from crtool.resources.files.sockets.unix_outside import holders
+from crtool.tree.walk import name_of
 
 __all__ = ["Names", "address"]
 
@@ -228,8 +229,7 @@ def _bind_all(paths: Sequence[_Bound]) -> Sequence[int]:
 
 
 def _who(inode: int) -> str:
-    found = holders([inode])
+    found = Outside(()).holders([inode])
     if inode not in found:
         return "by somebody whom crtool may not see"
-    with open(f"/proc/{found[inode]}/comm", encoding="utf-8", errors="replace") as file:
-        return f"PID {found[inode]} ({file.read().strip()}) has it"
+    return f"PID {found[inode]} ({name_of(found[inode])}) has it"

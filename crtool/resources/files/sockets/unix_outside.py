@@ -1,31 +1,31 @@
 """Unix sockets whose other end is not in the tree, before and while the tree is frozen.
 
 The kernel tells by sock_diag(7) which socket is connected to which; who has that open, only /proc/PID/fd of every
-process tells. It is only looked through for sockets that the tree does not hold.
+process tells (``files/outside.py``). It is only looked through for sockets that the tree does not hold.
 
 By default such a socket is refused. With --unix=close it comes back as if the other side had gone, with
 --unix=reconnect it is connected again to the name of the other side, where it has one. A standard stream may be
 replaced, like a pipe, if the user says so (``files/inherited.py``): as a service of systemd a program has its output in
 a socket of the journal.
 
-Not handled: a socket that somebody outside holds as well.
+Whether somebody outside holds a socket of the tree as well is another matter (``files/held_outside.py``).
 """
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from crtool.errors import Obstacle, TargetDied, TargetError
+from crtool.errors import Obstacle
 from crtool.kernel.sock_diag import SockDiag
 from crtool.kernel.unix_diag import ESTABLISHED, LISTEN, UnixSocket, all_sockets
-from crtool.procfs.read import entries
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
+from crtool.resources.files.outside import Outside
 from crtool.resources.files.sockets import unix
+from crtool.tree.walk import name_of
 
-__all__ = ["UnixEnds", "census", "holders", "obstacles_of"]
+__all__ = ["UnixEnds", "census", "obstacles_of"]
 
 _STREAMS = range(3)  # standard input, output and error
 
@@ -54,7 +54,7 @@ class UnixEnds:
             number = file.fd if known is None else min(known.number, file.fd)
             self._streams[inode] = _Stream((file.stat.st_dev, inode), number, unix.made_by(file.local).pid)
 
-    def inherited(self, tree: Collection[int]) -> dict[tuple[int, int], int]:
+    def inherited(self, tree: Collection[int], outside: Outside) -> dict[tuple[int, int], int]:
         """The standard streams of somebody in *tree* whose other end lies outside: their numbers, by device and inode.
 
         One whose other end is in flight within the tree is none: nobody has that open, and it was made in the tree.
@@ -67,23 +67,19 @@ class UnixEnds:
             for inode in self._streams
             if inode in known and (other := _other_end(known[inode], known)) and other not in self._places
         }
-        held = holders(set(others.values()), tree) if others else {}
+        held = outside.holders(set(others.values())) if others else {}
         streams = (self._streams[inode] for inode, other in others.items()
                    if other in held or self._streams[inode].made_by not in tree)  # fmt: skip
         return {stream.key: stream.number for stream in streams}
 
     def obstacles(
-        self,
-        tree: Collection[int],
-        name_of: Callable[[int], str],
-        policy: str,
-        allowed: Collection[tuple[int, int]] = (),
+        self, outside: Outside, policy: str, allowed: Collection[tuple[int, int]] = ()
     ) -> Iterator[Obstacle]:
         """What stands in the way of saving them; those *allowed*, by device and inode, are not saved."""
         exempt = {inode for _, inode in allowed} & self._streams.keys()
         places = {inode: place for inode, place in self._places.items() if inode not in exempt}
         if places:
-            yield from obstacles_of(places, census(), tree, name_of, policy, in_flight=True)
+            yield from obstacles_of(places, census(), outside, policy, in_flight=True)
 
 
 @dataclass(frozen=True)
@@ -105,8 +101,7 @@ def _other_end(info: UnixSocket, known: Mapping[int, UnixSocket]) -> int:
 def obstacles_of(
     places: Mapping[int, tuple[int, int]],
     known: Mapping[int, UnixSocket],
-    tree: Collection[int],
-    name_of: Callable[[int], str],
+    outside: Outside,
     policy: str,
     *,
     in_flight: bool,
@@ -142,7 +137,7 @@ def obstacles_of(
                 wanted[listener] = inode
     if not wanted:
         return
-    found = holders(wanted, tree)
+    found = outside.holders(wanted)
     for other, inode in wanted.items():
         if other not in found and in_flight:
             continue
@@ -157,20 +152,3 @@ def obstacles_of(
             f"a unix socket whose other end {who} holds, which is not in the tree",
             remedy,
         )
-
-
-def holders(inodes: Collection[int], apart: Collection[int] = ()) -> dict[int, int]:
-    """For sockets by inode: a process that has it open, none of *apart*, as far as crtool may see."""
-    links = {f"socket:[{inode}]": inode for inode in inodes}
-    found: dict[int, int] = {}
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) in apart or int(name) == os.getpid():
-            continue
-        try:
-            for fd in entries(int(name), "fd"):
-                link = os.readlink(f"/proc/{name}/fd/{fd}")
-                if link in links:
-                    found.setdefault(links[link], int(name))
-        except (TargetDied, TargetError, OSError):
-            continue
-    return found
