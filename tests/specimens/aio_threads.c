@@ -19,10 +19,7 @@ static void *take(void *unused) {
 int main(void) {
     context = aio_setup(8);
     pthread_t thread[3];
-    sigset_t term; /* that tells to go on: the call ends when a handler runs */
-    sigemptyset(&term);
-    sigaddset(&term, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &term, NULL);
+    specimen_defer();
     for (int i = 0; i < 3; i++) pthread_create(&thread[i], NULL, take, NULL);
     aio_done(context, 50, 1);
     while (taken != 50 * 51 / 2) usleep(1000);

@@ -42,6 +42,7 @@ static void *run(void *argument) {
 
 int main(void) {
     pthread_t threads[COUNT];
+    specimen_defer();
     for (long i = 0; i < COUNT; i++) {
         specimen_equal(pthread_create(&threads[i], NULL, run, (void *)i), 0);
         while (!tids[i]) sched_yield();

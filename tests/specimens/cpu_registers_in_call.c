@@ -32,6 +32,7 @@ int main(void) {
     cpu_fill(wanted, sizeof wanted, 2);
     wanted[1] = 0, wanted[2] = 0, wanted[3] = (uint64_t)&word, wanted[7] = 0; /* FUTEX_WAIT while it is 0, no timeout */
     pthread_t thread;
+    specimen_defer();
     specimen_equal(pthread_create(&thread, NULL, run, NULL), 0);
     while (!tid) sched_yield();
     task_await_call(tid, SYS_futex);

@@ -52,13 +52,18 @@ static inline void specimen_say_(const char *word, const char *format, va_list v
     if (write(1, line, length) != length) _exit(3);
 }
 
-/* Everything is set up. From here on SIGTERM is blocked in the calling thread, but for specimen_wait. */
-static inline void specimen_ready(void) {
-    struct sigaction action = {.sa_handler = specimen_handler_};
+/* Before threads are made that sleep in a call which a signal would end: SIGTERM is not for them. */
+static inline void specimen_defer(void) {
     sigset_t term;
     sigemptyset(&term);
     sigaddset(&term, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &term, NULL);
+}
+
+/* Everything is set up. From here on SIGTERM is blocked in the calling thread, but for specimen_wait. */
+static inline void specimen_ready(void) {
+    struct sigaction action = {.sa_handler = specimen_handler_};
+    specimen_defer();
     specimen_waiter_ = (pid_t)syscall(SYS_gettid);
     sigaction(SIGTERM, &action, NULL);
     fflush(stdout);
