@@ -61,10 +61,11 @@ class Outside:
 
     def restart(self) -> None:
         self.client.wait(PATIENCE)
-        self.restarted = subprocess.Popen(
-            [sys.executable, "-m", "crtool", "restart", str(self.folder / "image")], cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        with open(self.folder / "err", "wb") as err:
+            self.restarted = subprocess.Popen(
+                [sys.executable, "-m", "crtool", "restart", str(self.folder / "image")], cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL, stderr=err,
+            )  # fmt: skip
 
     def talk(self, line: socket.socket) -> None:
         line.settimeout(PATIENCE)
@@ -107,6 +108,7 @@ def test_it_comes_back_closed(outside: Outside) -> None:
     assert "outside the tree: it comes back disconnected" in done.stderr
     outside.restart()
     outside.await_output("end")
+    assert "" == (outside.folder / "err").read_text()  # the loss has been told: not a word of who is gone
 
 
 def test_it_is_connected_again(outside: Outside) -> None:
@@ -120,6 +122,7 @@ def test_it_is_connected_again(outside: Outside) -> None:
     with connection:
         outside.talk(connection)
     outside.await_output("end")
+    assert "" == (outside.folder / "err").read_text()
 
 
 def test_nobody_listens_any_more(outside: Outside) -> None:

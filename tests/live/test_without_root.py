@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import site
+import socket
 import subprocess
 import sys
 import tempfile
@@ -255,6 +256,44 @@ def test_what_it_has_afterwards(sleeper: subprocess.Popen[bytes], folder: Path) 
     finally:
         end(family(pid))
         Deadline(10, "the end of the keeper").wait_until(lambda: reaped(keeper))
+
+
+def pair_made_in_a_group(group: int) -> tuple[int, int]:
+    """A pair of unix sockets that the user made when he was in another *group*."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        if (child := os.fork()) == 0:
+            try:
+                os.setgroups([group])
+                os.setresgid(ID, ID, ID)
+                os.setresuid(ID, ID, ID)
+                pair = socket.socketpair()
+                socket.send_fds(theirs, [b"x"], [each.fileno() for each in pair])
+            finally:
+                os._exit(0)
+        theirs.close()
+        os.waitpid(child, 0)
+        _, (one, other), _, _ = socket.recv_fds(ours, 1, 2)
+    return one, other
+
+
+def test_groups_that_he_may_not_choose(folder: Path) -> None:
+    """SO_PEERGROUPS of a socket that was made with other groups than he has now: he is told so, once."""
+    pair = pair_made_in_a_group(77)
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "pass_fds": pair}
+    with subprocess.Popen(**as_user("sleep", 1000, cwd=folder, start_new_session=True, **streams)) as process:
+        Deadline(10, "sleep").wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+        for fd in pair:
+            os.close(fd)
+        done = crtool("checkpoint", process.pid, "--kill", "-o", folder / "x.crt", cwd=folder)
+        assert 0 == done.returncode, done.stderr
+    done = crtool("restart", folder / "x.crt", "--detach", "--json", cwd=folder)
+    assert 0 == done.returncode, done.stderr
+    pid = json.loads(done.stdout)["pid"]
+    keeper = keeper_of(pid)
+    end(family(pid))
+    Deadline(10, "the end of the keeper").wait_until(lambda: reaped(keeper))
+    assert 1 == done.stderr.count("its other end is told other groups (SO_PEERGROUPS)"), done.stderr
 
 
 def test_without_a_namespace_it_takes_privilege(sleeper: subprocess.Popen[bytes], folder: Path) -> None:

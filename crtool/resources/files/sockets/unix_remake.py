@@ -60,7 +60,7 @@ class RemadeSockets:
         self._fds: dict[int, int] = {}
         self._extra: dict[int, int] = {}  # inode of a socket whose other end does not come back → that end
         self._helpers: list[int] = []
-        self._warned: set[int] = set()  # PIDs
+        self._warned: set[str] = set()
         self._groups: dict[tuple[int, ...], bool] = {}  # whether a stand-in may have them
         self._names = Names(census() if self._records else {})
 
@@ -140,8 +140,10 @@ class RemadeSockets:
         record = self._record(inode)
         return record.peer_name if inode < 0 else record.name or b""
 
-    def _made_by(self, inode: int) -> MakerRecord:
-        return self._record(inode).made_by
+    def _made_by(self, inode: int) -> tuple[MakerRecord, bool]:
+        """And whether the user knows that the other end is lost, so that nobody will ask who that was."""
+        record = self._record(inode)
+        return record.made_by, record.fate == unix.CLOSE
 
     def _is_unnamed(self, pair: tuple[int, int]) -> bool:
         """Whether two ends can be made by socketpair(2): of datagram sockets, also one that has a name."""
@@ -181,9 +183,9 @@ class RemadeSockets:
             self._fds[inode] = fd
 
     def _make_pairs(self, pairs: Sequence[tuple[int, int]]) -> None:
-        for maker, group in _grouped(pairs, lambda pair: self._made_by(pair[0])):
+        for (maker, told), group in _grouped(pairs, lambda pair: self._made_by(pair[0])):
             kinds = [self._record(one).kind for one, _ in group]
-            found = self._by(maker, partial(_socketpairs, kinds))
+            found = self._by(maker, partial(_socketpairs, kinds), told=told)
             for number, (one, other) in enumerate(group):
                 self._take(one, found[2 * number])
                 self._take(other, found[2 * number + 1])
@@ -199,15 +201,15 @@ class RemadeSockets:
                 self._names.bind([(listener, name, None)])
             where = self._names.address_of(listener)
             assert where is not None
-            for maker, some in _grouped(group, lambda pair: self._made_by(pair[0])):
-                self._by(maker, partial(_listen, listener, _BACKLOG))
-                for connector, few in _grouped(some, lambda pair: self._made_by(pair[1])):
+            for (maker, told), some in _grouped(group, lambda pair: self._made_by(pair[0])):
+                self._by(maker, partial(_listen, listener, _BACKLOG), told=told)
+                for (connector, _), few in _grouped(some, lambda pair: self._made_by(pair[1])):
                     ends = []
                     for one, _ in few:
                         if one not in self._fds:
                             self._take(one, self._new(kind))
                         ends.append(self._extra[-one] if one < 0 else self._fds[one])
-                    found = self._by(connector, partial(_connect_all, ends, listener, where))
+                    found = self._by(connector, partial(_connect_all, ends, listener, where), told=told)
                     for (_, other), fd in zip(few, found, strict=True):
                         self._take(other, fd)
             if record is None or record.kind != kind:
@@ -229,24 +231,23 @@ class RemadeSockets:
                 os.close(mine)
         self._by(maker, partial(_listen, fd, record.backlog))
 
-    def _by(self, maker: MakerRecord, work: Callable[[], Sequence[int]]) -> Sequence[int]:
-        """Lets a stand-in of *maker* do *work*."""
+    def _by(self, maker: MakerRecord, work: Callable[[], Sequence[int]], *, told: bool = False) -> Sequence[int]:
+        """Lets a stand-in of *maker* do *work*. *told*: if it is not quite like him, the user does not need to know."""
         pid, uid, gid = maker.pid, maker.uid, maker.gid
         if pid <= 0:
             return work()
-        groups = self._groups_of(maker)
+        groups = self._groups_of(maker, told=told)
         if not self._apart:
             try:
                 return stand_in(work, pid, uid, gid, groups)
             except OSError as error:
                 if error.errno not in (errno.EEXIST, errno.EPERM, errno.EINVAL):
                     raise
-        if pid not in self._warned:
-            self._warned.add(pid)
-            self._warn(f"PID {pid} has made a unix socket: its other end is told another number (SO_PEERCRED)")
+        if not told:
+            self._warn_once(f"PID {pid} has made a unix socket: its other end is told another number (SO_PEERCRED)")
         return stand_in(work, 0, uid, gid, groups)
 
-    def _groups_of(self, maker: MakerRecord) -> tuple[int, ...] | None:
+    def _groups_of(self, maker: MakerRecord, *, told: bool) -> tuple[int, ...] | None:
         """What a stand-in of *maker* has to call setgroups(2) with; None if it is to keep those of crtool."""
         groups = maker.groups
         if groups is None or list(groups) == sorted(os.getgroups()):
@@ -257,10 +258,17 @@ class RemadeSockets:
                 self._groups[groups] = True
             except OSError:
                 self._groups[groups] = False
-                self._warn(
-                    f"PID {maker.pid} has made a unix socket: its other end is told other groups (SO_PEERGROUPS)"
-                )
-        return groups if self._groups[groups] else None
+        if self._groups[groups]:
+            return groups
+        if not told:
+            who = f"PID {maker.pid} has made a unix socket"
+            self._warn_once(f"{who}: its other end is told other groups (SO_PEERGROUPS)")
+        return None
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)
 
     # -- filling -----------------------------------------------------------------------------------
 
