@@ -67,15 +67,12 @@ def _types() -> Types:
 @cache
 def why_not() -> str | None:
     """Why contexts cannot be looked at here, None if they can."""
-    try:
+
+    def trial() -> str | None:
         with Peek(_types()) as peek:
             return _trial(_Kernel(peek))
-    except FileNotFoundError:
-        return "this kernel has no type information (BTF)"
-    except OSError as error:
-        return f"BPF: {os.strerror(error.errno or 0)}"
-    except KeyError as error:
-        return f"this kernel has no {error.args[0]}"
+
+    return btf.why_not(trial)
 
 
 def _trial(kernel: _Kernel) -> str | None:

@@ -6,12 +6,13 @@ understood.
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from crtool.record import dataclass
 
-__all__ = ["Member", "Types", "read"]
+__all__ = ["Member", "Types", "read", "why_not"]
 
 _PATH = "/sys/kernel/btf/vmlinux"
 _HEADER = struct.Struct("<HBBIIIII")  # magic, version, flags, hdr_len, type_off, type_len, str_off, str_len
@@ -151,3 +152,15 @@ def read(wanted: Collection[str]) -> Types:
     """Of the running kernel; OSError if it has no type information, KeyError if that is of a newer form."""
     with open(_PATH, "rb") as file:
         return Types(file.read(), wanted)
+
+
+def why_not(trial: Callable[[], str | None]) -> str | None:
+    """What *trial* says of a look at the kernel's structures, or why it could not be made."""
+    try:
+        return trial()
+    except FileNotFoundError:
+        return "this kernel has no type information (BTF)"
+    except OSError as error:
+        return f"BPF: {os.strerror(error.errno or 0)}"
+    except KeyError as error:
+        return f"this kernel has no {error.args[0]}"

@@ -26,7 +26,7 @@ _STRUCTURES = (
 _MOST = 1 << 16  # HARD_MSGMAX: messages of a queue
 _LARGEST = 1 << 24  # HARD_MSGSIZEMAX: bytes of a message
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC
-_TRIAL = ((7, b"first"), (7, bytes(range(256)) * 20), (30, b""), (2, b"last"))
+_MESSAGES = ((7, b"first"), (7, bytes(range(256)) * 20), (30, b""), (2, b"last"))
 
 
 @cache
@@ -37,23 +37,19 @@ def _types() -> Types:
 @cache
 def why_not() -> str | None:
     """Why messages cannot be read here, None if they can."""
+    return btf.why_not(_trial)
+
+
+def _trial() -> str | None:
+    with sysvipc.anew():
+        fd = mqueue.open_queue(b"crtool", _FLAGS, 0o600, 8, 5120)
     try:
-        with sysvipc.anew():
-            fd = mqueue.open_queue(b"crtool", _FLAGS, 0o600, 8, 5120)
-        try:
-            for priority, text in _TRIAL:
-                mqueue.send(fd, priority, text)
-            if messages(fd) != tuple(sorted(_TRIAL, key=lambda message: -message[0])):
-                return "this kernel keeps messages in another way than crtool knows"
-        finally:
-            os.close(fd)
-    except FileNotFoundError:
-        return "this kernel has no type information (BTF)"
-    except OSError as error:
-        return f"BPF: {error.strerror}"
-    except KeyError as error:
-        return f"this kernel has no {error.args[0]}"
-    return None
+        for priority, text in _MESSAGES:
+            mqueue.send(fd, priority, text)
+        right = messages(fd) == tuple(sorted(_MESSAGES, key=lambda message: -message[0]))
+    finally:
+        os.close(fd)
+    return None if right else "this kernel keeps messages in another way than crtool knows"
 
 
 def messages(fd: int) -> tuple[tuple[int, bytes], ...]:

@@ -7,12 +7,10 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,9 +18,7 @@ import pytest
 from crtool.kernel import inotify, signalfd, timerfd
 
 from .harness.command import crtool
-from .harness.processes import all_ended, end
-
-CHILD = "import signal; print(flush=True); signal.pause()"
+from .harness.processes import end, holding
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -66,24 +62,6 @@ KINDS: dict[str, tuple[Callable[[], int], str]] = {
 }
 
 
-@contextmanager
-def waiting(*fds: int) -> Iterator[int]:
-    """A process that has those open too."""
-    with all_ended():
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD], pass_fds=fds, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        assert child.stdout is not None
-        child.stdout.readline()
-        child.stdout.close()
-        try:
-            yield child.pid
-        finally:
-            end([child.pid])
-            child.wait()
-
-
 def checked(pid: int, *options: str) -> str:
     """What a checkpoint would say."""
     done = crtool("check", str(pid), "--stdio", "inherit", *options)
@@ -97,7 +75,7 @@ def test_what_is_shared_no_more_is_said(kind: str, tmp_path: Path) -> None:
         fds = [make() for _ in range(3)]
         for fd in fds:
             opened.callback(os.close, fd)
-        with waiting(*fds) as pid:
+        with holding(*fds) as pid:
             os.close(fds[0])
             opened.pop_all()
             os.close(fds[2])
@@ -118,7 +96,7 @@ def test_ends_of_pipes_and_pairs() -> None:
     reading, writing = os.pipe()
     here, there = (side.detach() for side in socket.socketpair())
     fds = {reading: "a pipe", writing: "a pipe", here: "a unix socket", there: "a unix socket"}
-    with waiting(*fds) as pid:
+    with holding(*fds) as pid:
         os.close(here)
         said = checked(pid)
         assert f"fd {here}: " not in said
@@ -130,7 +108,7 @@ def test_ends_of_pipes_and_pairs() -> None:
 
 
 def test_files_with_names_and_streams_are_not_spoken_of(tmp_path: Path) -> None:
-    with open(tmp_path / "log", "wb") as log, waiting(log.fileno()) as pid:
+    with open(tmp_path / "log", "wb") as log, holding(log.fileno()) as pid:
         assert "has open too" not in checked(pid)
 
 

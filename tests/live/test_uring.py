@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,15 +14,13 @@ from crtool.procfs.read import read
 
 from .harness.catalogue import Specimen, catalogue
 from .harness.command import crtool
-from .harness.processes import all_ended, end
+from .harness.processes import holding
 from .harness.run import Run
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
     pytest.mark.machine("io_uring with its structures in BTF"),
 ]
-
-CHILD = "import signal; print(flush=True); signal.pause()"
 
 
 def specimen(name: str) -> Specimen:
@@ -84,20 +80,11 @@ def test_a_ring_that_is_open_outside_is_refused(tmp_path: Path) -> None:
         ring, _ = uring.setup(8, 16, 0)
     except OSError as error:
         pytest.skip(f"no io_uring: {error}")
-    with all_ended():
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD], pass_fds=[ring], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        assert child.stdout is not None
-        child.stdout.readline()
-        child.stdout.close()
-        done = crtool("checkpoint", str(child.pid), "-o", str(tmp_path / "image"), "--stdio", "inherit")
+    with holding(ring) as pid:
+        done = crtool("checkpoint", str(pid), "-o", str(tmp_path / "image"), "--stdio", "inherit")
         assert done.returncode == 122
         assert f"fd {ring}: an io_uring that PID {os.getpid()} (" in done.stderr
         assert "which is not in the tree, has open too" in done.stderr
         os.close(ring)
-        done = crtool("check", str(child.pid))
+        done = crtool("check", str(pid))
         assert "has open too" not in done.stdout + done.stderr
-        end([child.pid])
-        child.wait()

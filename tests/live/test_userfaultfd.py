@@ -12,7 +12,7 @@ import pytest
 
 from .harness.catalogue import Specimen, catalogue
 from .harness.command import crtool
-from .harness.processes import all_ended, end
+from .harness.processes import all_ended, holding
 from .harness.run import Run, Skipped
 
 pytestmark = [
@@ -20,7 +20,6 @@ pytestmark = [
     pytest.mark.machine("userfaultfd", "bpf"),
 ]
 
-CHILD = "import signal; print(flush=True); signal.pause()"
 WAITING = """
 import ctypes, mmap, os, signal, struct, sys, threading
 from crtool.abi import userfaultfd as abi
@@ -98,21 +97,12 @@ def test_one_that_is_open_outside_is_refused(tmp_path: Path) -> None:
     from crtool.kernel.syscall import syscall
 
     fd = syscall("userfaultfd", os.O_CLOEXEC)
-    with all_ended():
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD], pass_fds=[fd], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        assert child.stdout is not None
-        child.stdout.readline()
-        child.stdout.close()
-        done = crtool("checkpoint", str(child.pid), "-o", str(tmp_path / "image"), "--stdio", "inherit")
+    with holding(fd) as pid:
+        done = crtool("checkpoint", str(pid), "-o", str(tmp_path / "image"), "--stdio", "inherit")
         os.close(fd)
         assert done.returncode == 122
         assert f"fd {fd}: a userfaultfd that PID {os.getpid()} (" in done.stderr
         assert f"fd {fd}: a userfaultfd that watches a process outside the tree" in done.stderr
-        end([child.pid])
-        child.wait()
 
 
 def test_a_call_that_waits_for_a_page_is_awaited(tmp_path: Path) -> None:

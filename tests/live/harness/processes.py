@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ __all__ = [
     "describe",
     "end",
     "family",
+    "holding",
     "is_traced",
     "reap_all",
     "zombie_status",
@@ -145,3 +148,22 @@ def zombie_status(pid: int) -> int | None:
     if found is None:
         return None
     return found.si_status << 8 if found.si_code == os.CLD_EXITED else found.si_status
+
+
+@contextmanager
+def holding(*fds: int) -> Iterator[int]:
+    """A process that has those of this one's open too and does nothing; its PID."""
+    work = "import signal; print(flush=True); signal.pause()"
+    with all_ended():
+        child = subprocess.Popen(
+            [sys.executable, "-c", work], pass_fds=fds, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdout.close()
+        try:
+            yield child.pid
+        finally:
+            end([child.pid])
+            child.wait()
