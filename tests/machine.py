@@ -268,6 +268,7 @@ NEEDS: dict[str, Callable[[], object]] = {
     "AVX": lambda: _flag("avx"),
     "AVX-512": lambda: _flag("avx512f"),
     "CAP_SYS_RESOURCE for PR_SET_MM": lambda: _capability(24),
+    "CAP_SYS_TIME": lambda: _capability(25),
     "CONFIG_ANON_VMA_NAME": lambda: syscall("prctl", PR_SET_VMA, 0, 0, 0, 0),
     "CONFIG_PROC_CHILDREN": lambda: os.path.exists("/proc/thread-self/children"),
     "KSM": lambda: _advised(mmap.MADV_MERGEABLE),

@@ -7,9 +7,10 @@ import struct
 
 from crtool.kernel.syscall import memory_address, syscall
 
-__all__ = ["TFD_TIMER_ABSTIME", "create", "gettime", "set_ticks", "settime"]
+__all__ = ["TFD_TIMER_ABSTIME", "TFD_TIMER_CANCEL_ON_SET", "create", "gettime", "set_ticks", "settime"]
 
 TFD_TIMER_ABSTIME = 1
+TFD_TIMER_CANCEL_ON_SET = 2
 _TFD_IOC_SET_TICKS = 0x40085400  # _IOW('T', 0, __u64), linux/timerfd.h
 _ITIMERSPEC = struct.Struct("<qqqq")  # interval, value: seconds and nanoseconds each
 _BILLION = 10**9

@@ -162,7 +162,7 @@ _KINDS = (
     Kind(eventfd.recognise, EventfdRecord, lambda file, _: eventfd.dump(file), eventfd.restore),
     Kind(epoll.recognise, EpollRecord, lambda file, _: epoll.dump(file), epoll.restore),
     Kind(signalfd.recognise, SignalfdRecord, lambda file, _: signalfd.dump(file), signalfd.restore),
-    Kind(timerfd.recognise, TimerfdRecord, lambda file, _: timerfd.dump(file), timerfd.restore),
+    Kind(timerfd.recognise, TimerfdRecord, lambda file, around: timerfd.dump(file, around.lost), timerfd.restore),
     _of_paths(inotify.recognise, InotifyRecord, inotify.dump, inotify.restore, inotify.obstacle),
     _of_paths(fanotify.recognise, FanotifyRecord, fanotify.dump, fanotify.restore, fanotify.obstacle),
     _of_task(pidfd.recognise, PidfdRecord, pidfd.dump, pidfd.restore, pidfd.obstacle),

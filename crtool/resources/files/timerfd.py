@@ -11,7 +11,9 @@ We rebuild it by timerfd_create(2) and timerfd_settime(2), and give it its expir
 time, and expires at once if it has passed; only where the clock has gone back since, as another boot sets
 CLOCK_MONOTONIC back, it too goes on with what is left.
 
-Lost: that the clock was set while nobody read (ECANCELED), for a timer that is to be told so.
+Lost: that the clock was set while nobody read (ECANCELED), for a timer that is to be told so: it wakes its reader as if
+it had expired. The kernel counts both alike (timerfd_clock_was_set() in fs/timerfd.c), so there is a warning only where
+a timer has counted more than it can have expired; one with an interval may have expired any number of times.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel import timerfd
@@ -55,9 +58,12 @@ def recognise(file: OpenFile) -> bool:
     return file.link == _LINK
 
 
-def dump(file: OpenFile) -> TimerfdRecord:
-    """The record of *file*."""
+def dump(file: OpenFile, lost: Callable[[OpenFile, str], None]) -> TimerfdRecord:
+    """The record of *file*; *lost* is told what does not come back."""
     left, interval, timer = _settled(file.local)
+    expired = 0 if left else 1
+    if timer.settime_flags & timerfd.TFD_TIMER_CANCEL_ON_SET and not interval and timer.ticks > expired:
+        lost(file, "that the clock was set while a timer waited (ECANCELED; it will seem to have expired)")
     return TimerfdRecord(
         clock=timer.clockid,
         set_flags=timer.settime_flags,
