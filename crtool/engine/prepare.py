@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from crtool.arch import cpu
 from crtool.engine.changed import ChangedFiles, FileJudge
+from crtool.engine.descriptor_limit import require_descriptors
 from crtool.engine.ipc import IpcSpaces
 from crtool.engine.lazy import Lazy
 from crtool.engine.made import members_of_mounts
@@ -25,7 +25,6 @@ from crtool.errors import EnvironmentDiffers
 from crtool.image.reader import ImageReader
 from crtool.image.verified import VerifiedReader
 from crtool.kernel import memfd
-from crtool.kernel.process import raise_file_limit
 from crtool.puppet.puppet import Puppet
 from crtool.resources.files import anonymous, inodes, kinds, pipes
 from crtool.resources.files.inodes import ContentRecord, MountedRecord, PathRecord, RingMemoryRecord
@@ -125,8 +124,8 @@ class Prepared:
 
     def make(self) -> None:
         """Compares the files of the image with those that are here, and makes everything."""
-        self._raise_limit()
         files = self.snapshot.files
+        require_descriptors(files, self.base)
         for index, record in enumerate(files.inodes):
             if isinstance(record, MountedRecord | RingMemoryRecord):
                 continue  # opened when its mount namespace is there, or made with the ring
@@ -220,14 +219,6 @@ class Prepared:
 
             postbox = Postbox()
             self._postbox = (postbox, self._keep(postbox.theirs))
-
-    def _raise_limit(self) -> None:
-        hard = raise_file_limit()
-        need = self.base + len(self.snapshot.files.descriptions) + 3 * len(self.snapshot.files.inodes) + 16
-        if hard != resource.RLIM_INFINITY and need > hard:
-            raise EnvironmentDiffers(
-                f"the image needs {need} open files at once and the hard limit here is {hard}", f"ulimit -Hn {need}"
-            )
 
     def _keep(self, fd: int) -> int:
         """Moves *fd* above the base, where births inherit it."""

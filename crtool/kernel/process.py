@@ -8,6 +8,7 @@ import os
 import resource
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 
 from crtool.errors import TargetDied
 from crtool.kernel.syscall import memory_address, syscall
@@ -46,9 +47,17 @@ _PIDFD_THREAD = os.O_EXCL
 
 
 def raise_file_limit() -> int:
-    """Lets this process have as many descriptors as it may (RLIMIT_NOFILE); returns how many these are."""
+    """Lets this process have as many descriptors as it may (RLIMIT_NOFILE); returns how many these are.
+
+    With CAP_SYS_RESOURCE that is what the kernel gives to anybody (/proc/sys/fs/nr_open).
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with open("/proc/sys/fs/nr_open", encoding="ascii") as file:
+        most = int(file.read())
+    for limit in (max(hard, most), hard):
+        with suppress(ValueError, PermissionError):  # ValueError is Python's for EPERM here
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return limit
     return hard
 
 

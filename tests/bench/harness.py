@@ -40,6 +40,10 @@ class Command:
     said: dict[str, float]  # --json
 
 
+class Failed(SystemExit):
+    """crtool has ended with something else than 0; the bench does, too, unless it minds."""
+
+
 def crtool(*words: object) -> Command:
     """Runs crtool with --json."""
     with tempfile.TemporaryFile() as said:
@@ -51,7 +55,7 @@ def crtool(*words: object) -> Command:
         _, status, usage = os.wait4(pid, 0)
         wall = time.perf_counter() - start
         if status:
-            raise SystemExit(f"crtool {words[0]} ended with {os.waitstatus_to_exitcode(status)}")
+            raise Failed(f"crtool {words[0]} ended with {os.waitstatus_to_exitcode(status)}")
         said.seek(0)
         return Command(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, json.load(said))
 

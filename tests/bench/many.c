@@ -1,5 +1,6 @@
 /* many WHAT COUNT: a process that has COUNT of something, which it says by "ready": processes and threads asleep, files
  * open, pipes (two descriptors each), established TCP connections (both ends), mappings. */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -35,7 +36,17 @@ static void thread(int number) {
     if (pthread_create(&one, &small, sleeper, NULL)) fail("thread");
 }
 
+/* No process has more than 10,000 descriptors: then a child goes on without them. */
+static void spread(int number) {
+    if (number && number % 10000 == 0) {
+        fflush(stdout);
+        if (fork()) sleeper(NULL);
+        close_range(3, ~0U, 0);
+    }
+}
+
 static void file(int number) {
+    spread(number);
     char name[32];
     snprintf(name, sizeof name, "file-%d", number % 100);
     if (open(name, O_RDWR | O_CREAT, 0600) < 0) fail(name);

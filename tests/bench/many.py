@@ -3,8 +3,9 @@
     python tests/bench/many.py [WHAT=COUNT …]        some of all if none is given; "files=3000,pipes=1000" is one case
 
 Frozen is what crtool says. Checkpoint and restart are whole commands, as a user waits for them, and, behind them, the
-CPU time that crtool has taken, which other users of the machine do not change much. Medians of five. More descriptors
-than `ulimit -Hn` allows are more than a process can have. Not a test: nothing fails here.
+CPU time that crtool has taken, which other users of the machine do not change much. Medians of five. More than 10,000
+descriptors are those of several processes; a restart takes about twice as many in crtool, and is left out where
+`ulimit -Hn` does not allow that. Not a test: nothing fails here.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import time
 from pathlib import Path
 from statistics import median
 
-from harness import ROUNDS, bench, compiled, crtool, reap
+from harness import ROUNDS, Command, Failed, bench, compiled, crtool, reap
 
 CASES = (
     "processes=1", "processes=200", "processes=1000", "threads=500", "files=3000,pipes=1000", "files=5000",
-    "files=50000", "tcp=200", "tcp=2000", "mappings=20000",
+    "files=10000", "files=50000", "tcp=200", "tcp=2000", "mappings=20000",
 )  # fmt: skip
 
 
@@ -39,21 +40,30 @@ def measure(program: Path, case: str, folder: Path) -> str:
     saved = [crtool("checkpoint", process.pid, "-f", "-o", image) for _ in range(ROUNDS)]
     crtool("checkpoint", process.pid, "-f", "--kill", "-o", image)
     reap()
-    back = []
-    for _ in range(ROUNDS):
-        back.append(crtool("restart", "--detach", image))
-        os.killpg(process.pid, signal.SIGKILL)
-        reap()
+    back = restarts(image, process.pid)
     frozen = median(one.said["frozen_seconds"] for one in saved)
     count = sum(map(int, words[1::2]))
     columns = [1000 * frozen, 1e6 * frozen / count]
-    for runs in (saved, back):
+    for runs in filter(None, (saved, back)):
         cpu = median(one.cpu for one in runs)
         columns += [median(one.wall for one in runs), cpu, 1e6 * cpu / count]
     return f"{case:24} " + "  ".join(
         f"{value:{width}.{digits}f}"
-        for value, (width, digits) in zip(columns, ((9, 1), (6, 0), *2 * ((10, 2), (6, 2), (6, 0))), strict=True)
+        for value, (width, digits) in zip(columns, ((9, 1), (6, 0), *2 * ((10, 2), (6, 2), (6, 0))), strict=False)
     )
+
+
+def restarts(image: Path, group: int) -> list[Command]:
+    """Each ended again; none if crtool cannot make so many here, of which it says why."""
+    done = []
+    for _ in range(ROUNDS):
+        try:
+            done.append(crtool("restart", "--detach", image))
+        except Failed:
+            return []
+        os.killpg(group, signal.SIGKILL)
+        reap()
+    return done
 
 
 def main() -> None:
