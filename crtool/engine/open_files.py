@@ -31,6 +31,7 @@ from crtool.resources.files.locks import Locks, TableLocks
 from crtool.resources.files.openfile import OpenFile, borrow
 from crtool.resources.files.rings import Rings
 from crtool.resources.files.sockets.guard import Guard
+from crtool.resources.files.sockets.reuseport import PortGroups
 from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.tcp_connections import Connections
 from crtool.resources.files.sockets.unix import UnixRecord
@@ -82,6 +83,7 @@ class OpenFiles:
         self._description_ids = Identities(kernel_process.KCMP_FILE)
         self._watched = EpollTargets()
         self._registered = RegisteredRings()
+        self._ports = PortGroups()
         self._who: dict[int, list[tuple[int, int]]] = {}  # PIDs and TIDs that have a table
         self._pipes = Rings(lambda file: inodes.index(file.local, file.link))
         self._terminals = Terminals(self._puppet_of)
@@ -106,6 +108,7 @@ class OpenFiles:
         self._guard.close()
         self.unix.close()
         self._terminals.ends.close()
+        self._ports.close()
 
     def table(self, pid: int, tid: int) -> int:
         """The index of the table of descriptors of a thread, which is read if it is new."""
@@ -148,6 +151,7 @@ class OpenFiles:
         for index, record in enumerate(self._descriptions):
             if isinstance(record, TcpRecord):
                 self._descriptions[index] = whole(record)
+        self._ports.complete(self._descriptions)
         self._terminal = self._terminals.callers(process.stat for process in processes.values())
 
     def _judge_flying(self) -> None:
@@ -202,6 +206,7 @@ class OpenFiles:
                     self._descriptions.append(self._description(file))
                     self._watched.add(file, tid, description)
                     self._registered.add(file, description)
+                    self._ports.add(file, description)
                     if (owner := owners.dump(file)) is not None:
                         self._owners.append(owner)
             else:

@@ -29,6 +29,7 @@ from crtool.resources.files.inodes import Version
 from crtool.resources.files.openfile import borrow
 from crtool.resources.files.outside import Outside
 from crtool.resources.files.pipes_outside import PipeEnds
+from crtool.resources.files.sockets.reuseport import PortGroups
 from crtool.resources.files.sockets.unix_outside import UnixEnds
 from crtool.resources.files.terminals import Ends
 from crtool.resources.files.uring_collect import LivingRings
@@ -77,6 +78,7 @@ class _Seen:
     held: HeldOutside
     rings: LivingRings
     watchers: Watchers
+    ports: PortGroups
     namespaces: NamespaceSurvey
     users: set[int] = field(default_factory=set)
     statuses: dict[int, Status] = field(default_factory=dict)  # by PID
@@ -118,10 +120,10 @@ def _look(pid: int, policy: Policy, walk: Walk) -> Report:
         raise TargetDied(pid)
     base = base_of(door, _status(pid))
     report = Report(walk(pid), base, warnings=list(base.warnings), policy=policy)
-    with Ends() as terminals:
+    with Ends() as terminals, PortGroups() as ports:
         held, namespaces = HeldOutside(leaves_connections=policy.tcp == "close"), NamespaceSurvey(base)
         seen = _Seen(
-            PipeEnds(), terminals, EpollTargets(), UnixEnds(), held, LivingRings(), Watchers(), namespaces,
+            PipeEnds(), terminals, EpollTargets(), UnixEnds(), held, LivingRings(), Watchers(), ports, namespaces,
         )  # fmt: skip
         if base.own_ipc:
             report.obstacles += ipc_survey.closed(pid, door)
@@ -143,6 +145,8 @@ def _look(pid: int, policy: Policy, walk: Walk) -> Report:
         report.warnings += warnings
         report.obstacles += seen.rings.obstacles(report.pids)
         report.obstacles += seen.watchers.obstacles(seen.doors)
+        report.obstacles += seen.ports.obstacles()
+        report.warnings += seen.ports.warnings()
         report.contexts = seen.watchers.contexts
         if policy.sysvipc and not base.own_ipc and not mapped.may_follow():
             report.obstacles += ipc_survey.out_of_reach(pid, report.pids, seen.users)
@@ -266,6 +270,7 @@ def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
                     seen.held.add(file, door)
                     seen.rings.add(file)
                     seen.watchers.add(file)
+                    seen.ports.add(file, file.stat.st_ino)
                     if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:
                         cause = f"{file.shown} is of a process outside the tree, {name_of(other)}"
                         report.obstacles.append(Obstacle(pid, f"fd {fd}", cause, "close it first"))

@@ -165,14 +165,16 @@ class Prepared:
             self._connections.make()
             self._sockets.make()
             self._prepare_late()
-            for index, description in enumerate(files.descriptions):
+            self._descriptions = [-1] * len(files.descriptions)
+            for index in kinds.in_order(files.descriptions):
+                description = files.descriptions[index]
                 if index not in self.late:
-                    self._descriptions.append(self._keep(kinds.restore(description, shared)))
-                    self._require_same(description, self._descriptions[-1])
-                    self._opened.update(kinds.opened(description, self._descriptions[-1]))
+                    self._descriptions[index] = made = self._keep(kinds.restore(description, shared))
+                    self._require_same(description, made)
+                    self._opened.update(kinds.opened(description, made))
                 else:
                     assert self._postbox is not None
-                    self._descriptions.append(self._postbox[1])
+                    self._descriptions[index] = self._postbox[1]
             self._sockets.fill(self.description)
             for pair in terminals.finish():
                 self.controlling[pair.record.session] = self._keep(os.dup(pair.slave))

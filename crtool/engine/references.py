@@ -25,8 +25,10 @@ from crtool.resources.files.inotify import InotifyRecord
 from crtool.resources.files.mqueue import MqueueRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
-from crtool.resources.files.sockets import packet
+from crtool.resources.files.sockets import packet, reuseport
+from crtool.resources.files.sockets.datagram import InetRecord
 from crtool.resources.files.sockets.packet import PacketRecord
+from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.uring import UringRecord
 from crtool.resources.files.userfaultfd import UserfaultfdRecord
@@ -200,6 +202,9 @@ def _judge_descriptions(snapshot: Snapshot) -> None:
             case EpollRecord():
                 _within([record.table], files.tables, "an epoll instance is in a file table")
                 _within([entry.description for entry in record.entries], files.descriptions, "epoll waits for a file")
+            case InetRecord() | TcpRecord():
+                if not reuseport.is_sound(record.sharing):
+                    _refuse("the image tells of sockets that share a port as none can")
             case UnixRecord():
                 flying = [index for message in record.messages for index in message.descriptions]
                 _within(flying, files.descriptions, "a message carries a file")

@@ -19,6 +19,17 @@ from .harness.command import crtool
 SLEEPER = "import socket, time\n{}\ntime.sleep(60)\n"
 MSG_MORE = 0x8000
 SO_ATTACH_BPF = 50
+SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF = 51, 52
+SHARING = "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(1, socket.SO_REUSEPORT, 1)"
+EBPF = f"""
+import ctypes, struct, os
+code = ctypes.create_string_buffer(struct.pack('<BBhiBBhi', 0xb7, 0, 0, 0, 0x95, 0, 0, 0))
+name = ctypes.create_string_buffer(b'GPL')
+attr = ctypes.create_string_buffer(struct.pack('<IIQQ', 1, 2, ctypes.addressof(code), ctypes.addressof(name)), 128)
+bpf = ctypes.CDLL(None).syscall(321, 5, ctypes.byref(attr), 128)
+{SHARING}
+s.setsockopt(1, {{}}, bpf); os.close(bpf)
+"""
 
 
 @contextmanager
@@ -70,17 +81,28 @@ class TestRefused:
         assert f"a socket of kind {name} cannot be saved" in self.refused(program, tmp_path)
 
     def test_ebpf_filter(self, tmp_path: Path) -> None:
-        program = (
-            "import ctypes, struct, os\n"
-            "code = ctypes.create_string_buffer(struct.pack('<BBhiBBhi', 0xb7, 0, 0, 0, 0x95, 0, 0, 0))\n"
-            "name = ctypes.create_string_buffer(b'GPL')\n"
-            "attr = ctypes.create_string_buffer(struct.pack('<IIQQ', 1, 2, ctypes.addressof(code),"
-            " ctypes.addressof(name)), 128)\n"
-            "bpf = ctypes.CDLL(None).syscall(321, 5, ctypes.byref(attr), 128)\n"
-            "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
-            f"s.setsockopt(1, {SO_ATTACH_BPF}, bpf); os.close(bpf)"
-        )
+        program = EBPF.format(SO_ATTACH_BPF)
         assert "a socket with an eBPF filter cannot be saved" in self.refused(program, tmp_path)
+
+    @pytest.mark.machine("bpf")
+    def test_ebpf_program_that_divides_among_sockets(self, tmp_path: Path) -> None:
+        program = EBPF.format(SO_ATTACH_REUSEPORT_EBPF)
+        why = "an eBPF program divides among the sockets of its port (SO_ATTACH_REUSEPORT_EBPF)"
+        assert why in self.refused(program, tmp_path)
+
+    @pytest.mark.machine("bpf")
+    def test_program_that_divides_among_sockets_of_others(self, tmp_path: Path) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            ours.bind(("127.0.0.1", 0))
+            program = (
+                "import ctypes, struct\n"
+                "code = ctypes.create_string_buffer(struct.pack('<HBBI', 6, 0, 0, 1))\n"
+                f"{SHARING}; s.bind(('127.0.0.1', {ours.getsockname()[1]}))\n"
+                f"s.setsockopt(1, {SO_ATTACH_REUSEPORT_CBPF}, struct.pack('<H6xQ', 1, ctypes.addressof(code)))"
+            )
+            why = "the sockets of its port (SO_ATTACH_REUSEPORT_CBPF), of which 1 are not in the tree"
+            assert why in self.refused(program, tmp_path)
 
 
 def bound(address: str, tmp_path: Path) -> tuple[Path, int]:

@@ -258,6 +258,31 @@ def test_what_it_has_afterwards(sleeper: subprocess.Popen[bytes], folder: Path) 
         Deadline(10, "the end of the keeper").wait_until(lambda: reaped(keeper))
 
 
+SHARING = """
+import os, socket, time
+for port in (0, 0, 1):
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    one.bind(("127.0.0.1", last.getsockname()[1] if port else 0))
+    last = socket.socket(fileno=os.dup(one.fileno()))
+    one.detach()
+open("ready", "w").close()
+time.sleep(99)
+"""
+
+
+def test_a_program_that_divides_among_sockets_may_not_be_looked_for(folder: Path) -> None:
+    """It is said once that it would be lost, and only of sockets that share a port indeed."""
+    command = (user().python, "-c", SHARING)
+    with subprocess.Popen(**as_user(*command, cwd=folder, start_new_session=True, **NOWHERE)) as process:
+        Deadline(30, "ready").wait_until((folder / "ready").exists)
+        done = crtool("checkpoint", process.pid, "--kill", "-o", folder / "x.crt")
+    assert 0 == done.returncode, done.stderr
+    told = [line for line in done.stderr.splitlines() if "SO_ATTACH_REUSEPORT_CBPF" in line]
+    assert 1 == len(told), done.stderr
+    assert " cannot be seen, and it would be lost: BPF: Operation not permitted" in told[0]
+
+
 def pair_made_in_a_group(group: int) -> tuple[int, int]:
     """A pair of unix sockets that the user made when he was in another *group*."""
     ours, theirs = socket.socketpair()

@@ -6,7 +6,7 @@ A kind is a module with ``recognise``, ``dump`` and ``restore``; where some file
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from crtool.errors import Obstacle
 from crtool.puppet.puppet import Puppet
@@ -29,7 +29,7 @@ from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.watches import Watches
 
-__all__ = ["DescriptionRecord", "Made", "Shared", "dump", "obstacle", "only_in_tables", "opened", "restore"]
+__all__ = ["DescriptionRecord", "Made", "Shared", "dump", "in_order", "obstacle", "only_in_tables", "opened", "restore"]
 
 DescriptionRecord = (
     RegularRecord
@@ -128,6 +128,12 @@ def dump(file: OpenFile, shared: Shared) -> DescriptionRecord:
 def opened(record: DescriptionRecord, fd: int) -> dict[tuple[int, int], int]:
     """What can only be mapped by its own descriptor *fd*: under which inode and access mode that is to be done."""
     return uring.opened(record, fd) | packet.opened(record, fd)
+
+
+def in_order(records: Sequence[DescriptionRecord]) -> list[int]:
+    """The indices of *records* in the order in which they are to be made."""
+    found = range(len(records))
+    return sorted(found, key=lambda index: socket_kinds.place_of(records[index]))
 
 
 def restore(record: DescriptionRecord, made: Made) -> int:

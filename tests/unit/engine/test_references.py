@@ -18,8 +18,10 @@ from crtool.resources.files.inotify import InotifyRecord, WatchRecord
 from crtool.resources.files.mqueue import MqueueRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.sockets.datagram import InetRecord
 from crtool.resources.files.sockets.packet import PacketRecord
 from crtool.resources.files.sockets.packet_rings import FrameRecord, FrameRingRecord, RingsRecord
+from crtool.resources.files.sockets.reuseport import SharingRecord
 from crtool.resources.files.table import DescriptorRecord
 from crtool.resources.files.uring import UringRecord
 from crtool.resources.files.uring_fixed import BufferRecord, FileRecord, NumberRecord, RegisteredRecord
@@ -334,6 +336,23 @@ def test_a_ring_is_found():
 def test_what_is_not_there_is_refused(records):
     with pytest.raises(ImageError):
         judge(**records)
+
+
+def sharing(*values):
+    socket = InetRecord(2, 2, 17, 2, b"", b"", 0, (), (), (), SharingRecord(*values))
+    return {"description": socket}
+
+
+def test_a_place_in_a_group_of_sockets():
+    judge(**sharing(1, 2, bytes(16)))
+
+
+@pytest.mark.parametrize(
+    "values", [(2, 2, bytes(8)), (-1, 2, bytes(8)), (0, 1, b""), (0, 1, bytes(7)), (0, 1, bytes(1 << 16))]
+)
+def test_a_place_in_a_group_that_none_can_have_is_refused(values):
+    with pytest.raises(ImageError, match="share a port"):
+        judge(**sharing(*values))
 
 
 def test_a_userfaultfd_watches_what_is_there():

@@ -31,11 +31,12 @@ from crtool.kernel.sock_diag import SockDiag, attributes
 from crtool.puppet.puppet import Puppet
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
-from crtool.resources.files.sockets import ip_options, multicast, options, unread
+from crtool.resources.files.sockets import ip_options, multicast, options, reuseport, unread
 from crtool.resources.files.sockets.guard import Guard
 from crtool.resources.files.sockets.identity import any_address, facts, line_of, port_of, shown_address, who_has_port
 from crtool.resources.files.sockets.multicast import MembershipRecord
 from crtool.resources.files.sockets.option_table import FILLED, FRESH, Option, OptionRecord, OptionTable
+from crtool.resources.files.sockets.reuseport import SharingRecord
 from crtool.resources.files.sockets.unread import DatagramRecord
 
 __all__ = ["InetRecord", "dump", "obstacle", "recognise", "restore"]
@@ -80,6 +81,7 @@ class InetRecord:
     options: tuple[OptionRecord, ...]
     memberships: tuple[MembershipRecord, ...]
     unread: tuple[DatagramRecord, ...]
+    sharing: SharingRecord | None  # of a port, by a program
 
 
 def recognise(file: OpenFile) -> bool:
@@ -141,6 +143,7 @@ def dump(
         options=chosen,
         memberships=multicast.dump(file.pid, file.local, family),
         unread=_unread(file, family, kind, protocol, puppet, guard, lost),
+        sharing=None,
     )
 
 
@@ -236,6 +239,7 @@ def _complete(fd: int, record: InetRecord, shown: str, warn: Callable[[str], Non
     _TABLE.restore(fd, record.options, FRESH, shown, warn)
     if record.local:
         _bind(fd, record, shown)
+    reuseport.attach(fd, record.sharing, shown)
     unread.put_back(fd, record.local, record.protocol, record.unread, lambda text: warn(f"{shown}: {text}"))
     if record.remote:
         try:

@@ -9,14 +9,14 @@ from crtool.abi import socket as abi
 from crtool.errors import Obstacle
 from crtool.puppet.puppet import Puppet
 from crtool.resources.files.openfile import OpenFile
-from crtool.resources.files.sockets import datagram, netlink, options, packet
+from crtool.resources.files.sockets import datagram, netlink, options, packet, reuseport
 from crtool.resources.files.sockets.datagram import InetRecord
 from crtool.resources.files.sockets.guard import Guard
 from crtool.resources.files.sockets.identity import facts
 from crtool.resources.files.sockets.netlink import NetlinkRecord
 from crtool.resources.files.sockets.packet import PacketRecord
 
-__all__ = ["SocketRecord", "dump", "obstacle", "restore"]
+__all__ = ["SocketRecord", "dump", "obstacle", "place_of", "restore"]
 
 SocketRecord = InetRecord | NetlinkRecord | PacketRecord
 
@@ -81,6 +81,11 @@ def dump(
     if packet.recognise(file):
         return packet.dump(file, lost, inode)
     return datagram.dump(file, puppet, guard, lost)
+
+
+def place_of(record: object) -> int:
+    """By which descriptions are to be put in order before they are made: sockets may have to join a group in turn."""
+    return reuseport.place_of(record.sharing) if isinstance(record, InetRecord) else 0
 
 
 def restore(record: SocketRecord, warn: Callable[[str], None]) -> int:

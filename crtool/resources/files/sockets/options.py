@@ -9,8 +9,7 @@ We rebuild them by setsockopt(2): buffer sizes halved, beyond the limits for oth
 then their bits; SO_PRIORITY after everything that changes it; filters and the peek offset when unread data are back.
 
 Refused: eBPF filters. Lost: an error, or an entry of the error queue, that the program has not fetched; the count of
-timestamped packets (SOF_TIMESTAMPING_OPT_ID). Not seen, since the kernel does not tell: a program that distributes
-among the sockets of a group (SO_ATTACH_REUSEPORT_CBPF, _EBPF).
+timestamped packets (SOF_TIMESTAMPING_OPT_ID).
 """
 
 from __future__ import annotations

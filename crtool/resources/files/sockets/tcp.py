@@ -32,6 +32,7 @@ from crtool.record import dataclass, replace
 from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.sockets import options
 from crtool.resources.files.sockets.option_table import OptionRecord
+from crtool.resources.files.sockets.reuseport import SharingRecord
 from crtool.resources.files.sockets.tcp_options import TABLE
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class TcpRecord:
     connection: ConnectionRecord | None
     outside: bool  # the other end is not in the tree
     waiting: bool  # the other end is in the tree, but nobody has accepted it
+    sharing: SharingRecord | None  # of a port, by a program
 
 
 def recognise(file: OpenFile) -> bool:
@@ -171,6 +173,7 @@ def dump(file: OpenFile) -> TcpRecord:
         connection=None,
         outside=False,
         waiting=False,
+        sharing=None,
     )
 
 

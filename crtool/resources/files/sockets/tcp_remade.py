@@ -26,6 +26,7 @@ from crtool.abi.tcp import State
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel import inet_diag, nftables, sockets, tcp
 from crtool.resources.files.sockets.option_table import FILLED, FRESH
+from crtool.resources.files.sockets.reuseport import attach, place_of
 from crtool.resources.files.sockets.tcp import CONNECTED, ConnectionRecord, TcpRecord, show
 from crtool.resources.files.sockets.tcp_options import TABLE
 from crtool.resources.files.sockets.tcp_window import segment_window, set_windows
@@ -59,9 +60,11 @@ class Remade:
                 if record.state in CONNECTED and not record.waiting:
                     continue
                 self._made[id(record)] = self._bound(record) if record.shut_read is False else self._ended(record)
-            for record in self._records:
+            for record in sorted(self._records, key=lambda record: place_of(record.sharing)):
                 if record.state is State.LISTEN:
                     self._listen(record)
+                if id(record) in self._made:
+                    attach(self._made[id(record)], record.sharing, _shown(record))
             connected = [record for record in self._records if record.connection is not None and not record.waiting]
             for record in connected:
                 self._made[id(record)] = self._connected(record)
