@@ -216,7 +216,10 @@ def newest_whole(folder: str, report: Report, progress: Watch | None = None, key
 def list_store(
     folder: str, *, verify_all: bool = False, progress: Watch | None = None, keys: Keys | None = None
 ) -> StoreListing:
-    """The images of *folder*, newest first. The data is looked at only with *verify_all*; NotFound without a folder."""
+    """The images of *folder*, newest first. NotFound without a folder.
+
+    Of each is seen whether what it builds on is there; the data is looked at only with *verify_all*.
+    """
     return StoreListing(folder, tuple(_looked_at(path, verify_all, progress, keys) for path in images_in(folder)))
 
 
@@ -260,6 +263,8 @@ def _looked_at(path: str, verify_all: bool, progress: Watch | None, keys: Keys |
     status = os.stat(path)
     try:
         summary = show(path, keys)
+        with ImageReader.open(path, keys=keys) as reader:
+            reader.ancestors()
         if verify_all:
             verify(path, progress, keys)
     except TargetError:
