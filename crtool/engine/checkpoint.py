@@ -212,7 +212,7 @@ class _Story:
 
     def _go_on(self, copies: Live) -> None:
         self._start()
-        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline)
+        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline, self.report.vdsos)
         with Collector(frozen, self.report, copies, self._connections(), self._tracker) as collector:
             with frozen:
                 self._collect(frozen, collector)
@@ -252,7 +252,7 @@ class _Story:
 
     def _wait(self, leave: Leave, held: Callable[[Mapping[int, bool]], None] | None) -> None:
         self._start()
-        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline)
+        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline, self.report.vdsos)
         connections = self._connections(killing=leave == "killed")
         with Collector(frozen, self.report, Waiting(), connections, self._tracker) as collector:
             with frozen:

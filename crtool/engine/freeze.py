@@ -6,7 +6,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from crtool.engine.limit import Limit
@@ -49,6 +49,7 @@ _TRACER_PATIENCE = 1.0  # seconds for which somebody else may be attached
 # In a row, each after a wait of 1 ms. Also a main thread is refused that was replaced meanwhile by an execve(2), for
 # which PTRACE_SEIZE has waited, and one that somebody has let go just now.
 _REFUSALS = 20
+_Lister = Callable[[int], list[int]]
 _FEW = 20  # threads whose children are listed sooner than everybody in /proc
 
 
@@ -76,9 +77,9 @@ class FrozenProcess:
 class Frozen:
     """A frozen tree, as a context manager: at the end of the block everybody is let go, whatever happened."""
 
-    def __init__(self, root: int, descendants: Callable[[int], list[int]], deadline: float | None) -> None:
+    def __init__(self, root: int, descendants: _Lister, deadline: float | None, apart: Mapping[int, range]) -> None:
         """*descendants* lists the living tree below a PID; *deadline* (time.monotonic) bounds the freezing, and then
-        everything that is done in the block, by an alarm.
+        everything that is done in the block, by an alarm. *apart*: by PID, addresses that threads are to have left.
         """
         self.root = root
         self.processes: dict[int, FrozenProcess] = {}
@@ -87,7 +88,7 @@ class Frozen:
         self.letting_go_seconds = 0.0
         self.killed: set[int] = set()  # processes that turned out to have ended when they were let go
         self.stopped: frozenset[int] = frozenset()  # processes to be left stopped by SIGSTOP
-        self._descendants = descendants
+        self._descendants, self._apart = descendants, apart
         self.limit = Limit(deadline)
         # A thread that is in the middle of vfork, or in the kernel's uninterruptible sleep, stops when it comes out.
         self._deadline = deadline if deadline is not None else time.monotonic() + _PATIENCE
@@ -303,7 +304,8 @@ class Frozen:
         """Waits until one thread has come to rest. If it is in the middle of vfork, its child must not stand still."""
         while True:
             try:
-                return HeldThread.settle(tid, min(time.monotonic() + _VFORK_PATIENCE, self._deadline))
+                until = min(time.monotonic() + _VFORK_PATIENCE, self._deadline)
+                return HeldThread.settle(tid, until, self._apart.get(pid, range(0)))
             except TimeoutExpired:
                 for other in (*self._seized[pid], *self._dying):
                     reap(other)  # one that executes waits for those that it has ended

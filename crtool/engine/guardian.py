@@ -124,7 +124,7 @@ def bury(owner: int, twins: list[int], patience: float) -> None:
         with suppress(TargetDied):
             numbers.append(status_file.parse(read(tid, "status")).ns_pid)
     try:
-        with suppress(TargetDied), Frozen(owner, lambda root: [root], deadline_in(patience)) as frozen:
+        with suppress(TargetDied), Frozen(owner, lambda root: [root], deadline_in(patience), {}) as frozen:
             process = frozen.processes[owner]
             if process.held is None:
                 return

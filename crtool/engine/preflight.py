@@ -35,7 +35,7 @@ from crtool.resources.files.terminals import Ends
 from crtool.resources.files.uring_collect import LivingRings
 from crtool.resources.files.watches import Watchers
 from crtool.resources.ipc import survey as ipc_survey
-from crtool.resources.memory import aio, mappings
+from crtool.resources.memory import aio, mappings, vdso
 from crtool.resources.policy import DEFAULT, Policy
 from crtool.tree.walk import Walk, name_of
 
@@ -64,6 +64,7 @@ class Report:
     large: int = 0  # processes that have more
     digests: dict[Version, bytes] = field(default_factory=dict)  # of programs and libraries, if they were asked for
     contexts: frozenset[int] = frozenset()  # by which the kernel knows userfaultfds of the tree
+    vdsos: dict[int, range] = field(default_factory=dict)  # by PID
     memory: int = 0  # bytes of private memory in use, in RAM or swapped out: about the size of an image
 
 
@@ -239,6 +240,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
         report.warnings.extend(ipc_survey.lost(pid, door, threads=status.threads))
     maps = read(door, "maps")
     seen.held.add_mappings(pid, maps)
+    report.vdsos[pid] = vdso.place(maps)
     report.obstacles.extend(mappings.early_obstacles(pid, maps))
     report.obstacles.extend(aio.early_obstacles(pid, maps))
     report.obstacles.extend(mapped.obstacles(pid, maps, lambda: filter(None, map(living_thread, report.pids))))

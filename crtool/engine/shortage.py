@@ -57,7 +57,7 @@ class Shortage:
                 self._next = time.monotonic() + _PAUSE
                 return
             self._next = math.inf
-            self._frozen = self._until_written.enter_context(Frozen(self._root, self._others, None))
+            self._frozen = self._until_written.enter_context(Frozen(self._root, self._others, None, {}))
         except (CrtoolError, OSError):
             self._next = math.inf  # it has ended, or cannot be stopped just now: then only haste helps
 

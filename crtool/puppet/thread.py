@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import field
 from functools import partial
+from itertools import count
 
 from crtool import faults
 from crtool.abi import ptrace as ptrace_abi
@@ -21,6 +22,8 @@ from crtool.puppet.suspension import suspend_seccomp
 from crtool.record import dataclass
 
 __all__ = ["HeldThread", "await_group_stop", "seize"]
+
+_CHANCES, _CHANCE = 20, 20e-6  # how often, and for how many seconds, a thread may run on
 
 
 def seize(tid: int) -> None:
@@ -49,18 +52,24 @@ class HeldThread:
     stop_signals: list[int] = field(default_factory=list)  # arrived while it was held
 
     @classmethod
-    def settle(cls, tid: int, deadline: float | None) -> HeldThread:
-        """Waits until the seized thread *tid* has come to rest, and reads its state.
+    def settle(cls, tid: int, deadline: float | None, apart: range = range(0)) -> HeldThread:
+        """Waits until the seized thread *tid* has come to rest, and reads its state. It gets a chance to leave *apart*,
+        code in which it should not be stopped, first.
 
         A signal that is just being delivered goes its way: it is injected, and the thread stops again
         at the first instruction of the handler, or does not, if the signal ends it.
         """
-        while True:
+        for chances in count():
             faults.point("settle")
             status = wait_for_stop(tid, deadline)
             if status.kind in (Stop.INTERRUPTED, Stop.GROUP):
-                break
-            if status.kind is Stop.SIGNAL:
+                registers = ptrace.registers(tid)
+                if registers.ip not in apart or status.kind is Stop.GROUP or chances >= _CHANCES:
+                    break
+                ptrace.cont(tid, 0)
+                time.sleep(_CHANCE)
+                ptrace.interrupt(tid)
+            elif status.kind is Stop.SIGNAL:
                 # Any trap uses up the pending interrupt, so it is asked for again.
                 ptrace.interrupt(tid)
                 ptrace.cont(tid, status.signal)
@@ -70,7 +79,6 @@ class HeldThread:
             raise ObstacleError(
                 [Obstacle(tid, "", "handles its own system calls (PR_SET_SYSCALL_USER_DISPATCH)", "there is none")]
             )
-        registers = ptrace.registers(tid)
         rseq = ptrace.rseq(tid)
         leave_critical_section(tid, rseq[0], registers)
         if registers.forgive_interruption():

@@ -162,7 +162,7 @@ def test_the_collector_of_garbage_goes_on(monkeypatch: pytest.MonkeyPatch) -> No
         raise Failure
 
     with sleeper(lambda: bytearray(5)) as pid:
-        with pytest.raises(Failure), Frozen(pid, lambda root: [root], None):
+        with pytest.raises(Failure), Frozen(pid, lambda root: [root], None, {}):
             monkeypatch.setattr(freeze, "detach_early", detach_and_fail)
         monkeypatch.undo()
 

@@ -84,7 +84,7 @@ def test_as_soon_as_it_stands_still(tree: Tree) -> None:
             kill(tree.child)
         return walk(root)
 
-    with Frozen(tree.root, descendants, None) as frozen:
+    with Frozen(tree.root, descendants, None, {}) as frozen:
         assert {tree.root, tree.child} == frozen.processes.keys()  # the grandchild has come to somebody outside
         assert frozen.processes[tree.child].held is None
         assert "t" == state(tree.root)
@@ -102,7 +102,7 @@ def test_the_root(tree: Tree) -> None:
             kill(tree.root)
         return walk(root)
 
-    with pytest.raises(TargetDied) as caught, Frozen(tree.root, descendants, None):
+    with pytest.raises(TargetDied) as caught, Frozen(tree.root, descendants, None, {}):
         pass
 
     assert tree.root == caught.value.pid

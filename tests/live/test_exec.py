@@ -94,7 +94,7 @@ def freeze(root: int, times: int) -> None:
     """In a crtool of its own: stops a tree and lets it go, many times; everybody is found alive."""
     walk = Walk()
     for _ in range(times):
-        with Frozen(root, walk, None) as frozen:
+        with Frozen(root, walk, None, {}) as frozen:
             assert all(process.held is not None for process in frozen.processes.values())
 
 

@@ -1,4 +1,4 @@
-"""A process to which somebody else is attached when it is to be stopped."""
+"""A process that is to be stopped: while somebody else is attached to it, or where it should not be stopped."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from crtool.engine.freeze import Frozen
 from crtool.errors import TargetError
+from crtool.procfs.read import read
+from crtool.resources.memory import vdso
 from crtool.tree.walk import Walk
 
 from .harness.processes import Deadline, all_ended, is_traced
@@ -34,12 +36,37 @@ def traced(seconds: float) -> Iterator[tuple[int, int]]:
 
 
 def test_for_a_moment() -> None:
-    with traced(0.2) as (target, _), Frozen(target, Walk(), None) as frozen:
+    with traced(0.2) as (target, _), Frozen(target, Walk(), None, {}) as frozen:
         assert frozen.processes[target].held is not None
 
 
 def test_for_good() -> None:
     with traced(1000) as (target, tracer):
-        with pytest.raises(TargetError, match=f"PID {target} is traced by PID {tracer}"), Frozen(target, Walk(), None):
+        traced_by = pytest.raises(TargetError, match=f"PID {target} is traced by PID {tracer}")
+        with traced_by, Frozen(target, Walk(), None, {}):
             pass
         assert is_traced(target)
+
+
+def test_a_thread_leaves_the_vdso_first() -> None:
+    """It reads a clock all the time, a good part of it there."""
+    program = "import time; print(flush=True)\nwhile True: time.monotonic_ns()"
+    with all_ended():
+        target = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert target.stdout is not None
+        target.stdout.readline()
+        there = vdso.place(read(target.pid, "maps"))
+        assert there
+
+        def stopped_there(apart: dict[int, range]) -> bool:
+            with Frozen(target.pid, Walk(), None, apart) as frozen:
+                held = frozen.processes[target.pid].held
+                assert held is not None
+                return held.threads[target.pid].registers.ip in there
+
+        anyhow = apart = 0
+        while anyhow < 8:
+            anyhow += stopped_there({})
+            apart += stopped_there({target.pid: there})
+        target.stdout.close()
+    assert apart * 3 < anyhow

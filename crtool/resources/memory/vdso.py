@@ -20,6 +20,7 @@ number.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Collection, Sequence
 
@@ -29,10 +30,11 @@ from crtool.procfs.maps import Mapping
 from crtool.puppet.batch import Batch
 from crtool.record import dataclass
 
-__all__ = ["SpecialRecord", "VdsoRecord", "dump", "functions", "jumps", "put_zeros", "same", "settle"]
+__all__ = ["SpecialRecord", "VdsoRecord", "dump", "functions", "jumps", "place", "put_zeros", "same", "settle"]
 
 _WITHOUT_SEQUENCE = (b"time", b"__vdso_time")
 _LENGTH_OF_TIME = 48  # bytes of its code, or some more
+_PLACE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) .* \[vdso\]$", re.MULTILINE)
 _NAMES = (b"[vvar]", b"[vvar_vclock]", b"[vdso]")
 
 
@@ -51,6 +53,12 @@ class VdsoRecord:
 
     mappings: tuple[SpecialRecord, ...]
     code: bytes  # content of [vdso]; empty if the process has none
+
+
+def place(maps: bytes) -> range:
+    """Where /proc/PID/maps says that the vDSO is; empty if there is none."""
+    found = _PLACE.search(maps)
+    return range(0) if found is None else range(int(found[1], 16), int(found[2], 16))
 
 
 def dump(maps: Sequence[Mapping], read: bytes) -> VdsoRecord:
