@@ -7,7 +7,8 @@ We read /proc/PID/fdinfo (flags, pos); what it refers to is a record of its own 
 We rebuild it by open(2) of the path, or of what was made for a deleted file, with the same flags, and lseek(2).
 Flags that act once (O_CREAT, O_EXCL, O_TRUNC, O_NOCTTY) are not kept by the kernel either.
 
-Refused: devices that hold state. Lost: read-ahead hints (posix_fadvise(2)), which the kernel does not tell.
+Refused: devices that hold state. Lost: read-ahead hints (posix_fadvise(2)), which the kernel does not tell; what it
+would take to find them in its memory is in docs/internals.md.
 """
 
 from __future__ import annotations
