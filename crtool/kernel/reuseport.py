@@ -43,6 +43,11 @@ def _types() -> Types:
 
 
 @cache
+def _at(structure: str, member: str) -> int:
+    return _types().offset(structure, member)
+
+
+@cache
 def why_not() -> str | None:
     """Why groups cannot be looked at here, None if they can."""
     return btf.why_not(_trial)
@@ -72,7 +77,6 @@ class Groups:
     """To be used by the thread that makes it. OSError or KeyError if the kernel, or the caller's rights, forbid it."""
 
     def __init__(self) -> None:
-        self._at = _types().offset
         self._peek = Peek(_types())
 
     def __enter__(self) -> Groups:
@@ -86,7 +90,7 @@ class Groups:
         self._peek.__exit__()
 
     def _follow(self, address: int, structure: str, member: str) -> int:
-        return self._peek.word(address + self._at(structure, member))
+        return self._peek.word(address + _at(structure, member))
 
     def look(self, fd: int) -> Group | None:
         """The group of socket *fd*, a descriptor of ours; None if there is no program, or if it has left the group."""
@@ -98,7 +102,7 @@ class Groups:
         if not program:
             return None
         count = self._follow(group, "sock_reuseport", "num_socks") & 0xFFFF
-        first = group + self._at("sock_reuseport", "socks")
+        first = group + _at("sock_reuseport", "socks")
         members = tuple(self._peek.word(first + 8 * number) for number in range(count))
         return Group(members, members.index(sock), self._instructions(program)) if sock in members else None
 
