@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal
 
 from crtool.arch import cpu
-from crtool.engine.beforehand import be_ready
+from crtool.engine.beforehand import be_ready, census_for
 from crtool.engine.collect import Collector
 from crtool.engine.content_copy import content_length, copy_content
 from crtool.engine.digests import Digests
@@ -107,6 +107,7 @@ def checkpoint(
     with parent or nullcontext(), writer_to(path, force=force, compressor=choose(compress), lock=lock) as image:
         with clock.stage(Stage.PREFLIGHT):
             be_ready(report.pids)
+            report.census = census_for(report.files)
             walk(pid)  # who has come since
             report.digests = digests.found()  # nothing is read for them while somebody stands still
         if parent is not None and not isinstance(path, ImageWriter):

@@ -16,11 +16,13 @@ from crtool.engine.preflight import Report
 from crtool.engine.snapshot import FilesRecord
 from crtool.errors import Obstacle, ObstacleError
 from crtool.kernel import process as kernel_process
+from crtool.kernel.file_census import FileCensus, Standing
 from crtool.kernel.process import Identities
-from crtool.procfs import fdinfo as fdinfo_file
-from crtool.procfs.read import read
+from crtool.procfs.descriptors import Descriptors
+from crtool.procfs.fdinfo import Fdinfo
 from crtool.procfs.status import Status
 from crtool.puppet.puppet import Puppet
+from crtool.record import dataclass
 from crtool.resources.files import kinds, owners
 from crtool.resources.files.collector import Inodes
 from crtool.resources.files.epoll_targets import EpollTargets
@@ -43,6 +45,26 @@ from crtool.resources.files.userfaultfd import AreaRecord, UserfaultfdRecord
 from crtool.resources.files.watches import Watches
 
 __all__ = ["OpenFiles", "opened"]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of descriptors that is being looked at."""
+
+    pid: int
+    tid: int  # a thread that has it
+    pidfd: int  # of that thread
+    folder: Descriptors
+    locks: TableLocks
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """How more open files of one path are described."""
+
+    description: int  # of the first
+    link: bytes
+    another: Callable[[int, int], DescriptionRecord]  # by flags and position
 
 
 @contextmanager
@@ -81,6 +103,8 @@ class OpenFiles:
         self._locks = Locks(self.losses.append)
         self._owners: list[owners.OwnerRecord] = []
         self._description_ids = Identities(kernel_process.KCMP_FILE)
+        self._by_address: dict[int, int] = {}  # descriptions, by the addresses that the kernel has them at
+        self._alike: dict[tuple[int, ...], _Alike] = {}  # by path
         self._watched = EpollTargets()
         self._registered = RegisteredRings()
         self._ports = PortGroups()
@@ -91,7 +115,7 @@ class OpenFiles:
         self.unix = UnixSockets(report.policy.unix, self._guard)
         self._shared = kinds.Shared(
             lambda file: inodes.index(file.local, file.link),
-            self._pipes.index,
+            self._pipes,
             self._terminals.end,
             self._holder,
             connections.add,
@@ -189,36 +213,77 @@ class OpenFiles:
         pidfd = kernel_process.pidfd_open(tid)
         try:
             found = self._locks.table()
-            descriptors = tuple(self._descriptors(pid, tid, pidfd, found))
+            with Descriptors(pid, tid) as folder:
+                table = _Table(pid, tid, pidfd, folder, found)
+                ask = self._asked(table) if self._report.census is None else self._counted(table, self._report.census)
+                descriptors = tuple(ask)
             return TableRecord(descriptors, found.records())
         finally:
             os.close(pidfd)
 
-    def _descriptors(self, pid: int, tid: int, pidfd: int, found: TableLocks) -> Iterator[DescriptorRecord]:
-        base = f"/proc/{pid}/task/{tid}"
-        for fd in sorted(int(name) for name in os.listdir(f"{base}/fd")):
-            link = os.fsencode(os.readlink(f"{base}/fd/{fd}"))
-            info = fdinfo_file.parse(read(pid, f"fdinfo/{fd}", tid))
+    def _asked(self, table: _Table) -> Iterator[DescriptorRecord]:
+        """The descriptors of *table*, one asked about after the other."""
+        for fd in table.folder.numbers():
+            link, info = table.folder.link(fd), table.folder.info(fd)
             place = (link, info.flags & ~os.O_CLOEXEC, info.pos)
-            description, new = self._description_ids.find(tid, fd, place)
+            description, new = self._description_ids.find(table.tid, fd, place)
             if new:
-                with borrow(pidfd, pid, fd, link, info) as file:
-                    self._descriptions.append(self._description(file))
-                    self._watched.add(file, tid, description)
-                    self._registered.add(file, description)
-                    self._ports.add(file, description)
-                    if (owner := owners.dump(file)) is not None:
-                        self._owners.append(owner)
+                self._take(table, fd, link, info, description)
             else:
-                self._watched.note(tid, fd, description)
-            found.add(pid, fd, description, info)
-            yield DescriptorRecord(fd, description, bool(info.flags & os.O_CLOEXEC))
+                self._watched.note(table.tid, fd, description)
+            table.locks.add(table.pid, fd, description, info)
+            yield DescriptorRecord(fd, description, info.close_on_exec)
+
+    def _counted(self, table: _Table, census: FileCensus) -> Iterator[DescriptorRecord]:
+        """The same, of which *census* knows nearly all. What it cannot tell is asked once for each path, and for each
+        open file that has more to say.
+        """
+        for standing in census.look(table.tid):
+            fd = standing.fd
+            if (description := self._by_address.get(standing.file)) is not None:
+                self._watched.note(table.tid, fd, description)
+            else:
+                description = self._by_address[standing.file] = self._new(table, standing)
+            if standing.locked:
+                table.locks.add(table.pid, fd, description, table.folder.info(fd))
+            yield DescriptorRecord(fd, description, bool(standing.flags & os.O_CLOEXEC))
+
+    def _new(self, table: _Table, standing: Standing) -> int:
+        fd, flags, position = standing.fd, standing.flags & ~os.O_CLOEXEC, standing.position
+        ask = standing.tells or standing.owned
+        if not ask and (found := self._alike.get(standing.path)) is not None:
+            description = self._description_ids.add(table.tid, fd, (found.link, flags, position))
+            self._descriptions.append(found.another(flags, position))
+            self._watched.note(table.tid, fd, description, found.description)
+            return description
+        link = table.folder.link(fd)
+        info = Fdinfo(position, standing.flags, standing.mount, standing.inode, ())
+        if standing.tells or standing.locked:
+            info = table.folder.info(fd)
+        description = self._description_ids.add(table.tid, fd, (link, flags, position))
+        self._take(table, fd, link, info, description, owned=standing.owned)
+        if not ask and (another := kinds.another(self._descriptions[description], self._shared)) is not None:
+            self._alike[standing.path] = _Alike(description, link, another)
+        return description
+
+    def _take(
+        self, table: _Table, fd: int, link: bytes, info: Fdinfo, description: int, *, owned: bool = True
+    ) -> None:
+        """Describes an open file, number *description*; *owned*: it has to be asked whom it tells by a signal."""
+        with borrow(table.pidfd, table.pid, fd, link, info) as file:
+            self._descriptions.append(self._description(file))
+            self._watched.add(file, table.tid, description)
+            self._registered.add(file, description)
+            self._ports.add(file, description)
+            if owned and (owner := owners.dump(file)) is not None:
+                self._owners.append(owner)
 
     def _description(self, file: OpenFile) -> DescriptionRecord:
-        if (obstacle := kinds.obstacle(file)) is not None:
+        kind = kinds.kind_of(file)
+        if (obstacle := kind.obstacle(file, f"fd {file.fd}")) is not None:
             raise ObstacleError([obstacle])
         stream = self._report.inherited.get((file.stat.st_dev, file.stat.st_ino))
-        return kinds.dump(file, self._shared) if stream is None else InheritedRecord(stream)
+        return kind.dump(file, self._shared) if stream is None else InheritedRecord(stream)
 
     def _holder(self, file: OpenFile) -> Puppet | None:
         """The held task by whose descriptor *file* was found; a thread with a table of its own cannot be used."""

@@ -13,11 +13,12 @@ from crtool.engine.forest import obstacle_of_living
 from crtool.engine.lodging import Base, base_of
 from crtool.engine.surroundings import NamespaceSurvey
 from crtool.errors import Obstacle, TargetDied, TargetError
+from crtool.kernel.file_census import FileCensus
 from crtool.kernel.process import pidfd_open
-from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs import ns as ns_file
 from crtool.procfs import status as status_file
-from crtool.procfs.read import entries, read
+from crtool.procfs.descriptors import Descriptors
+from crtool.procfs.read import read
 from crtool.procfs.status import Status
 from crtool.procfs.tasks import living_thread, threads
 from crtool.record import dataclass
@@ -26,7 +27,7 @@ from crtool.resources.files import kinds, procfs
 from crtool.resources.files.epoll_targets import EpollTargets
 from crtool.resources.files.held_outside import HeldOutside
 from crtool.resources.files.inodes import Version
-from crtool.resources.files.openfile import borrow
+from crtool.resources.files.openfile import OpenFile, borrow
 from crtool.resources.files.outside import Outside
 from crtool.resources.files.pipes_outside import PipeEnds
 from crtool.resources.files.sockets.reuseport import PortGroups
@@ -65,6 +66,8 @@ class Report:
     digests: dict[Version, bytes] = field(default_factory=dict)  # of programs and libraries, if they were asked for
     contexts: frozenset[int] = frozenset()  # by which the kernel knows userfaultfds of the tree
     vdsos: dict[int, range] = field(default_factory=dict)  # by PID
+    files: int = 0  # descriptors
+    census: FileCensus | None = None  # by which all descriptors of a thread are asked for at once
     memory: int = 0  # bytes of private memory in use, in RAM or swapped out: about the size of an image
 
 
@@ -252,31 +255,38 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
 def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
     pidfd = pidfd_open(door)
     try:
-        for fd in sorted(map(int, entries(door, "fd"))):
-            try:
-                link = os.fsencode(os.readlink(f"/proc/{door}/fd/{fd}"))
-            except OSError as error:
-                if error.errno == errno.ENAMETOOLONG:
-                    why = "is open by a path that is longer than the kernel can tell"
-                    report.obstacles.append(Obstacle(pid, f"fd {fd}", why, "close it first"))
-                continue
-            try:
-                info = fdinfo_file.parse(read(door, f"fdinfo/{fd}"))
-                with borrow(pidfd, pid, fd, link, info) as file:
-                    if (obstacle := kinds.obstacle(file)) is not None:
-                        report.obstacles.append(obstacle)
-                    seen.pipes.add(file)
-                    seen.terminals.add(file)
-                    seen.watched.add(file, door)
-                    seen.sockets.add(file)
-                    seen.held.add(file, door)
-                    seen.rings.add(file)
-                    seen.watchers.add(file)
-                    seen.ports.add(file, file.stat.st_ino)
-                    if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:
-                        cause = f"{file.shown} is of a process outside the tree, {name_of(other)}"
-                        report.obstacles.append(Obstacle(pid, f"fd {fd}", cause, "close it first"))
-            except (OSError, TargetError):
-                continue  # closed meanwhile: the frozen tree will be looked at again
+        with Descriptors(door) as descriptors:
+            for fd in descriptors.numbers():
+                try:
+                    link = descriptors.link(fd)
+                except OSError as error:
+                    if error.errno == errno.ENAMETOOLONG:
+                        why = "is open by a path that is longer than the kernel can tell"
+                        report.obstacles.append(Obstacle(pid, f"fd {fd}", why, "close it first"))
+                    continue
+                except TargetError:
+                    continue
+                try:
+                    with borrow(pidfd, pid, fd, link, descriptors.info(fd)) as file:
+                        _survey_file(report, file, door, seen)
+                except (OSError, TargetError):
+                    continue  # closed meanwhile: the frozen tree will be looked at again
     finally:
         os.close(pidfd)
+
+
+def _survey_file(report: Report, file: OpenFile, door: int, seen: _Seen) -> None:
+    report.files += 1
+    if (obstacle := kinds.kind_of(file).obstacle(file, f"fd {file.fd}")) is not None:
+        report.obstacles.append(obstacle)
+    seen.pipes.add(file)
+    seen.terminals.add(file)
+    seen.watched.add(file, door)
+    seen.sockets.add(file)
+    seen.held.add(file, door)
+    seen.rings.add(file)
+    seen.watchers.add(file)
+    seen.ports.add(file, file.stat.st_ino)
+    if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:
+        cause = f"{file.shown} is of a process outside the tree, {name_of(other)}"
+        report.obstacles.append(Obstacle(file.pid, f"fd {file.fd}", cause, "close it first"))

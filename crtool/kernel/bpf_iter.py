@@ -50,6 +50,18 @@ class Program:
         """to += value."""
         self._add(0x07, to, immediate=value)
 
+    def add_register(self, to: int, other: int) -> None:
+        """to += other."""
+        self._add(0x0F, to, other)
+
+    def shift_left(self, to: int, bits: int) -> None:
+        """to <<= bits."""
+        self._add(0x67, to, immediate=bits)
+
+    def shift_right(self, to: int, bits: int) -> None:
+        """to >>= bits, without a sign."""
+        self._add(0x77, to, immediate=bits)
+
     def load(self, to: int, address: int, offset: int) -> None:
         """to = the 64 bits at address + offset."""
         self._add(0x79, to, address, offset)

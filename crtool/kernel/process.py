@@ -112,6 +112,7 @@ class Identities:
     def __init__(self, kind: int) -> None:
         self._kind = kind
         self._sorted: dict[object, list[tuple[int, int, int]]] = {}  # place → (pid, fd, index)
+        self._unsorted: dict[object, list[tuple[int, int, int]]] = {}  # … of those that nobody was compared with yet
         self.count = 0
 
     def find(self, pid: int, fd: int = 0, place: object = None) -> tuple[int, bool]:
@@ -124,12 +125,23 @@ class Identities:
         self._sorted.setdefault(place, []).insert(where, (pid, fd, index))
         return index, True
 
+    def add(self, pid: int, fd: int = 0, place: object = None) -> int:
+        """The index of an object that is new, as the caller knows."""
+        self._unsorted.setdefault(place, []).append((pid, fd, self.count))
+        self.count += 1
+        return self.count - 1
+
     def known(self, pid: int, fd: int = 0, place: object = None) -> int | None:
         """Its index, None if it has not been found before."""
         return self._look(pid, fd, place)[0]
 
     def _look(self, pid: int, fd: int, place: object) -> tuple[int | None, int]:
         """Its index, and where it stands, or is to stand, among the sorted ones."""
+        for new in self._unsorted.pop(place, ()):
+            self._sorted.setdefault(place, []).insert(self._search(*new[:2], place)[1], new)
+        return self._search(pid, fd, place)
+
+    def _search(self, pid: int, fd: int, place: object) -> tuple[int | None, int]:
         known = self._sorted.get(place, ())
         low, high = 0, len(known)
         while low < high:

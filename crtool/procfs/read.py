@@ -22,7 +22,7 @@ from crtool.errors import TargetDied, TargetError
 from crtool.procfs.error import NoSuchFile
 from crtool.procfs.stat import PF_EXITING
 
-__all__ = ["alive", "entries", "open_file", "path", "proc_root", "read", "read_link", "stat_of"]
+__all__ = ["Translated", "alive", "entries", "open_file", "path", "proc_root", "read", "read_link", "stat_of"]
 
 _GONE = (errno.ENOENT, errno.ESRCH)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
@@ -66,7 +66,7 @@ def alive(pid: int, tid: int | None = None) -> bool:
     return len(words) > _FLAGS and words[0] not in (b"Z", b"X", b"x") and not int(words[_FLAGS]) & PF_EXITING
 
 
-class _Translated:
+class Translated:
     """Turns the OSError of a block into TargetDied or TargetError about *name* of the process."""
 
     def __init__(self, pid: int, name: str, tid: int | None) -> None:
@@ -104,7 +104,7 @@ def read(pid: int, name: str, tid: int | None = None, *, missing: bytes | None =
     without it); by default that is an error.
     """
     try:
-        with _Translated(pid, name, tid):
+        with Translated(pid, name, tid):
             return _read(path(pid, name, tid))
     except NoSuchFile:
         if missing is None:
@@ -126,19 +126,19 @@ def _read(relative: str) -> bytes:
 
 def read_link(pid: int, name: str, tid: int | None = None) -> bytes:
     """Where the link /proc/PID/*name* (``exe``, ``cwd``, ``fd/7``…) points, exactly as the kernel says it."""
-    with _Translated(pid, name, tid):
+    with Translated(pid, name, tid):
         return os.readlink(path(pid, name, tid).encode(), dir_fd=proc_root())
 
 
 def stat_of(pid: int, name: str, tid: int | None = None) -> os.stat_result:
     """stat(2) of what the link /proc/PID/*name* leads to, or of the file itself if it is no link."""
-    with _Translated(pid, name, tid):
+    with Translated(pid, name, tid):
         return os.stat(path(pid, name, tid), dir_fd=proc_root())
 
 
 def open_file(pid: int, name: str, flags: int, tid: int | None = None) -> int:
     """A descriptor of what /proc/PID/*name* leads to, close-on-exec: ``mem``, ``root``, ``map_files/…``."""
-    with _Translated(pid, name, tid):
+    with Translated(pid, name, tid):
         return os.open(path(pid, name, tid), flags | os.O_CLOEXEC, dir_fd=proc_root())
 
 
@@ -146,7 +146,7 @@ def entries(pid: int, name: str, tid: int | None = None) -> list[str]:
     """The names in the folder /proc/PID/*name* (``fd``, ``task``, ``map_files``), in no order."""
     fd = open_file(pid, name, os.O_RDONLY | os.O_DIRECTORY, tid)
     try:
-        with _Translated(pid, name, tid):
+        with Translated(pid, name, tid):
             return os.listdir(fd)
     finally:
         os.close(fd)

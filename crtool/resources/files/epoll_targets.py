@@ -39,6 +39,7 @@ class EpollTargets:
         self._inodes: dict[int, tuple[int, int]] = {}
         self._by_inode: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         self._by_number: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self._new: list[tuple[int, int, int]] = []  # what is not in these yet
         self._instances: list[_Instance] = []
 
     def add(self, file: OpenFile, task: int, key: int | None = None) -> None:
@@ -49,11 +50,11 @@ class EpollTargets:
         if recognise(file):
             self._instances.append(_Instance(file.pid, task, file.fd, number, entries_of(file.info)))
 
-    def note(self, task: int, fd: int, key: int) -> None:
-        """Takes note of one more descriptor of an open file."""
-        place = (task, fd, key)
-        self._by_inode.setdefault(self._inodes[key], []).append(place)
-        self._by_number[task, fd] = place
+    def note(self, task: int, fd: int, key: int, like: int | None = None) -> None:
+        """Takes note of one more descriptor of an open file; *like*: of a new one, another with the same inode."""
+        if like is not None:
+            self._inodes[key] = self._inodes[like]
+        self._new.append((task, fd, key))
 
     def complete(self, descriptions: MutableSequence[Any], tables: Sequence[TableRecord]) -> None:
         """Gives the records of epoll instances among *descriptions* their entries; keys are indices of these.
@@ -104,6 +105,10 @@ class EpollTargets:
         return None
 
     def _candidates(self, instance: _Instance, entry: EpollTarget) -> Sequence[tuple[int, int, int]]:
+        for place in self._new:
+            self._by_inode.setdefault(self._inodes[place[2]], []).append(place)
+            self._by_number[place[:2]] = place
+        self._new.clear()
         likely = self._by_number.get((instance.task, entry.fd))
         if entry.inode is None or entry.device is None:  # before 4.13
             others = [place for places in self._by_inode.values() for place in places]

@@ -1,4 +1,4 @@
-"""The table of contents of what an open file can be: one line for each kind in each of the three functions.
+"""The table of contents of what an open file can be: a line for each kind in each function, and what is done with it.
 
 A kind is a module with ``recognise``, ``dump`` and ``restore``; where some files of the kind cannot be saved, with
 ``obstacle``.
@@ -7,6 +7,7 @@ A kind is a module with ``recognise``, ``dump`` and ``restore``; where some file
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from crtool.errors import Obstacle
 from crtool.puppet.puppet import Puppet
@@ -18,6 +19,7 @@ from crtool.resources.files.openfile import OpenFile
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.pty import HungUpRecord, TerminalEndRecord
 from crtool.resources.files.regular import RegularRecord
+from crtool.resources.files.rings import Rings
 from crtool.resources.files.sockets import kinds as socket_kinds
 from crtool.resources.files.sockets import packet, tcp, unix
 from crtool.resources.files.sockets.datagram import InetRecord
@@ -29,7 +31,18 @@ from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.watches import Watches
 
-__all__ = ["DescriptionRecord", "Made", "Shared", "dump", "in_order", "obstacle", "only_in_tables", "opened", "restore"]
+__all__ = [
+    "DescriptionRecord",
+    "Kind",
+    "Made",
+    "Shared",
+    "another",
+    "in_order",
+    "kind_of",
+    "only_in_tables",
+    "opened",
+    "restore",
+]
 
 DescriptionRecord = (
     RegularRecord
@@ -51,7 +64,7 @@ class Shared:
     """What a dump asks about things that several open files share: their index among those of the image."""
 
     inode: Callable[[OpenFile], int]
-    pipe: Callable[[OpenFile], int]
+    pipes: Rings
     terminal: Callable[[OpenFile], TerminalEndRecord | HungUpRecord]  # its record
     puppet: Callable[[OpenFile], Puppet | None]  # the task whose descriptor it is, None if it cannot be reached by it
     tcp: Callable[[OpenFile], TcpRecord]  # its record, to be made whole when all are there
@@ -75,26 +88,51 @@ class Made:
     warn: Callable[[str], None]  # to be told what is not as it was
 
 
-def obstacle(file: OpenFile) -> Obstacle | None:
-    """Why *file* cannot be saved, if so."""
-    where = f"fd {file.fd}"
+@dataclass(frozen=True)
+class Kind:
+    """What is to be done with open files of one kind."""
+
+    obstacle: Callable[[OpenFile, str], Obstacle | None]  # why one cannot be saved; the text says where it is
+    dump: Callable[[OpenFile, Shared], DescriptionRecord]  # the record of one that can
+
+
+def _dump_refused(file: OpenFile, _shared: Shared) -> DescriptionRecord:
+    raise ValueError(file.link)
+
+
+_REFUSED = Kind(refused.obstacle, _dump_refused)
+_REGULAR = Kind(regular.obstacle, lambda file, shared: regular.dump(file, shared.inode(file)))
+_PIPE = Kind(lambda _file, _where: None, lambda file, shared: shared.pipes.end(file))
+_TERMINAL = Kind(terminals.obstacle, lambda file, shared: shared.terminal(file))
+_TCP = Kind(tcp.obstacle, lambda file, shared: shared.tcp(file))
+_UNIX = Kind(unix.obstacle, lambda file, shared: shared.unix(file))
+_SOCKET = Kind(
+    socket_kinds.obstacle,
+    lambda file, shared: socket_kinds.dump(file, shared.puppet, shared.guard, shared.lost, shared.inode),
+)
+
+
+def kind_of(file: OpenFile) -> Kind:
+    """The kind that *file* is of."""
     if (kind := anonymous.kind_of(file)) is not None:
-        return kind.obstacle(file, where)
+        return Kind(kind.obstacle, partial(_dump_anonymous, kind))
     if refused.recognise(file):
-        return refused.obstacle(file, where)
+        return _REFUSED
     if regular.recognise(file):
-        return regular.obstacle(file, where)
-    if terminals.recognise(file):
-        return terminals.obstacle(file, where)
-    if tcp.recognise(file):
-        return tcp.obstacle(file, where)
-    if unix.recognise(file):
-        return unix.obstacle(file, where)
-    if is_socket(file):
-        return socket_kinds.obstacle(file, where)
+        return _REGULAR
     if pipes.recognise(file):
-        return None
-    return refused.obstacle(file, where)
+        return _PIPE
+    if terminals.recognise(file):
+        return _TERMINAL
+    if tcp.recognise(file):
+        return _TCP
+    if unix.recognise(file):
+        return _UNIX
+    return _SOCKET if is_socket(file) else _REFUSED
+
+
+def _dump_anonymous(kind: anonymous.Kind, file: OpenFile, shared: Shared) -> DescriptionRecord:
+    return anonymous.dump(file, kind, Around(shared.inode, shared.lost, shared.member, shared.watches))
 
 
 def only_in_tables(file: OpenFile) -> str | None:
@@ -106,23 +144,16 @@ def only_in_tables(file: OpenFile) -> str | None:
     return None
 
 
-def dump(file: OpenFile, shared: Shared) -> DescriptionRecord:
-    """The record of *file*, for which :func:`obstacle` has found none."""
-    if (kind := anonymous.kind_of(file)) is not None:
-        return anonymous.dump(file, kind, Around(shared.inode, shared.lost, shared.member, shared.watches))
-    if regular.recognise(file):
-        return regular.dump(file, shared.inode(file))
-    if pipes.recognise(file):
-        return pipes.dump_end(file, shared.pipe(file))
-    if terminals.recognise(file):
-        return shared.terminal(file)
-    if tcp.recognise(file):
-        return shared.tcp(file)
-    if unix.recognise(file):
-        return shared.unix(file)
-    if is_socket(file):
-        return socket_kinds.dump(file, shared.puppet, shared.guard, shared.lost, shared.inode)
-    raise ValueError(file.link)
+def another(record: DescriptionRecord, shared: Shared) -> Callable[[int, int], DescriptionRecord] | None:
+    """What makes, of flags and position, the record of one more open file of the path of *record*, when there is
+    nothing else of its own that the kernel keeps of it. None of kinds that keep more.
+    """
+    if isinstance(record, RegularRecord):
+        return partial(regular.another, record)
+    if isinstance(record, PipeEndRecord):
+        ring = record.pipe
+        return lambda flags, _position: shared.pipes.another(ring, flags)
+    return None
 
 
 def opened(record: DescriptionRecord, fd: int) -> dict[tuple[int, int], int]:

@@ -3,8 +3,8 @@
 The kernel keeps a ring of buffers, its size, and how many readers and writers have it open; each end that is open is
 an open file description with flags of its own. A write in packet mode (O_DIRECT) is one packet.
 
-We copy what is unread with tee(2), which takes nothing away, through a reading end that we open ourselves, and ask for
-the size (F_GETPIPE_SZ).
+We ask for the size (F_GETPIPE_SZ) and whether anything is unread (FIONREAD), and copy that with tee(2), which takes
+nothing away, through a reading end that we open ourselves.
 
 We rebuild the ring once, fill it, and open each end anew through /proc/self/fd with its own flags. Ends that nobody has
 stay closed: so the others see end of file, or SIGPIPE.
@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import termios
 
 from crtool.abi.fcntl import F_GETPIPE_SZ, F_SETPIPE_SZ
 from crtool.errors import EnvironmentDiffers
@@ -24,7 +25,7 @@ from crtool.kernel.splice import tee
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
-__all__ = ["PipeEndRecord", "PipeRecord", "content", "dump_end", "make", "open_end", "recognise"]
+__all__ = ["PipeEndRecord", "PipeRecord", "content", "make", "open_end", "recognise"]
 
 _PIPE_BUF = 4096
 
@@ -52,16 +53,13 @@ def recognise(file: OpenFile) -> bool:
     return stat.S_ISFIFO(file.stat.st_mode) and not file.flags & os.O_PATH
 
 
-def dump_end(file: OpenFile, pipe: int) -> PipeEndRecord:
-    """The record of one open end of ring number *pipe*."""
-    return PipeEndRecord(pipe, file.flags)
-
-
 def content(file: OpenFile, inode: int, *, packets: bool) -> PipeRecord:
     """The record of the ring behind *file*; *packets*: some writing end is in packet mode."""
+    size = fcntl.fcntl(file.local, F_GETPIPE_SZ)
+    if not any(fcntl.ioctl(file.local, termios.FIONREAD, bytes(4))):
+        return PipeRecord(inode, size, (), packets)
     reader = os.open(f"/proc/self/fd/{file.local}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        size = fcntl.fcntl(reader, F_GETPIPE_SZ)
         return PipeRecord(inode, size, _unread(reader, size, packets=packets), packets)
     finally:
         os.close(reader)

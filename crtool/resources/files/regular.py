@@ -23,7 +23,7 @@ from crtool.errors import EnvironmentDiffers, Obstacle
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
-__all__ = ["RegularRecord", "dump", "obstacle", "recognise", "restore"]
+__all__ = ["RegularRecord", "another", "dump", "obstacle", "recognise", "restore"]
 
 # Character devices that any open gives the same: major 1 (Documentation/admin-guide/devices.txt).
 _STATELESS = {(1, 3): "null", (1, 5): "zero", (1, 7): "full", (1, 8): "random", (1, 9): "urandom"}
@@ -63,6 +63,11 @@ def obstacle(file: OpenFile, where: str) -> Obstacle | None:
 def dump(file: OpenFile, inode: int) -> RegularRecord:
     """The record of *file*; *inode* is what it refers to."""
     return RegularRecord(inode, file.flags, file.position, _write_hint(file))
+
+
+def another(record: RegularRecord, flags: int, position: int) -> RegularRecord:
+    """That of another open file of the same path."""
+    return RegularRecord(record.inode, flags, position, record.write_hint)
 
 
 def _write_hint(file: OpenFile) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from crtool.resources.files import pipes
 from crtool.resources.files.openfile import OpenFile
-from crtool.resources.files.pipes import PipeRecord
+from crtool.resources.files.pipes import PipeEndRecord, PipeRecord
 
 __all__ = ["Rings"]
 
@@ -22,8 +22,8 @@ class Rings:
         self._files: list[tuple[OpenFile, int]] = []  # with a descriptor of our own each, and the index of the path
         self._flags: list[list[int]] = []
 
-    def index(self, file: OpenFile) -> int:
-        """The index of the ring of which *file* is an end."""
+    def end(self, file: OpenFile) -> PipeEndRecord:
+        """The record of *file*, which is an end of one."""
         key = (file.stat.st_dev, file.stat.st_ino)
         if key not in self._index:
             self._index[key] = len(self._files)
@@ -31,8 +31,12 @@ class Rings:
             mine = OpenFile(file.pid, file.fd, os.dup(file.local), file.link, file.info, file.stat)
             self._files.append((mine, inode))
             self._flags.append([])
-        self._flags[self._index[key]].append(file.flags)
-        return self._index[key]
+        return self.another(self._index[key], file.flags)
+
+    def another(self, ring: int, flags: int) -> PipeEndRecord:
+        """The record of an end with *flags* of ring number *ring*, which is known already."""
+        self._flags[ring].append(flags)
+        return PipeEndRecord(ring, flags)
 
     def records(self) -> tuple[PipeRecord, ...]:
         """The records of all of them, when all ends are known."""
