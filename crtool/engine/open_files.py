@@ -103,18 +103,19 @@ class OpenFiles:
         self._locks = Locks(self.losses.append)
         self._owners: list[owners.OwnerRecord] = []
         self._description_ids = Identities(kernel_process.KCMP_FILE)
+        self._own = Descriptors(os.getpid())
         self._by_address: dict[int, int] = {}  # descriptions, by the addresses that the kernel has them at
         self._alike: dict[tuple[int, ...], _Alike] = {}  # by path
         self._watched = EpollTargets()
         self._registered = RegisteredRings()
         self._ports = PortGroups()
         self._who: dict[int, list[tuple[int, int]]] = {}  # PIDs and TIDs that have a table
-        self._pipes = Rings(lambda file: inodes.index(file.local, file.link))
+        self._pipes = Rings(lambda file: inodes.index(file.local, file.link, info=file.stat))
         self._terminals = Terminals(self._puppet_of)
         self._guard = Guard()
         self.unix = UnixSockets(report.policy.unix, self._guard)
         self._shared = kinds.Shared(
-            lambda file: inodes.index(file.local, file.link),
+            lambda file: inodes.index(file.local, file.link, info=file.stat),
             self._pipes,
             self._terminals.end,
             self._holder,
@@ -128,6 +129,7 @@ class OpenFiles:
 
     def close(self) -> None:
         """Gives back what has been borrowed."""
+        self._own.close()
         self._pipes.close()
         self._guard.close()
         self.unix.close()
@@ -228,7 +230,8 @@ class OpenFiles:
             place = (link, info.flags & ~os.O_CLOEXEC, info.pos)
             description, new = self._description_ids.find(table.tid, fd, place)
             if new:
-                self._take(table, fd, link, info, description)
+                with borrow(table.pidfd, table.pid, fd, link, info) as file:
+                    self._take(file, table.tid, description)
             else:
                 self._watched.note(table.tid, fd, description)
             table.locks.add(table.pid, fd, description, info)
@@ -256,27 +259,31 @@ class OpenFiles:
             self._descriptions.append(found.another(flags, position))
             self._watched.note(table.tid, fd, description, found.description)
             return description
-        link = table.folder.link(fd)
         info = Fdinfo(position, standing.flags, standing.mount, standing.inode, ())
         if standing.tells or standing.locked:
             info = table.folder.info(fd)
-        description = self._description_ids.add(table.tid, fd, (link, flags, position))
-        self._take(table, fd, link, info, description, owned=standing.owned)
+        local = kernel_process.pidfd_getfd(table.pidfd, fd)
+        try:
+            # By a number of our own, which is the same one each time: of the target's, the kernel would have to make an
+            # entry in /proc first.
+            link = self._own.link(local)
+            description = self._description_ids.add(table.tid, fd, (link, flags, position))
+            file = OpenFile(table.pid, fd, local, link, info, os.fstat(local))
+            self._take(file, table.tid, description, owned=standing.owned)
+        finally:
+            os.close(local)
         if not ask and (another := kinds.another(self._descriptions[description], self._shared)) is not None:
             self._alike[standing.path] = _Alike(description, link, another)
         return description
 
-    def _take(
-        self, table: _Table, fd: int, link: bytes, info: Fdinfo, description: int, *, owned: bool = True
-    ) -> None:
-        """Describes an open file, number *description*; *owned*: it has to be asked whom it tells by a signal."""
-        with borrow(table.pidfd, table.pid, fd, link, info) as file:
-            self._descriptions.append(self._description(file))
-            self._watched.add(file, table.tid, description)
-            self._registered.add(file, description)
-            self._ports.add(file, description)
-            if owned and (owner := owners.dump(file)) is not None:
-                self._owners.append(owner)
+    def _take(self, file: OpenFile, tid: int, description: int, *, owned: bool = True) -> None:
+        """Describes an open file of thread *tid*; *owned*: it has to be asked whom it tells by a signal."""
+        self._descriptions.append(self._description(file))
+        self._watched.add(file, tid, description)
+        self._registered.add(file, description)
+        self._ports.add(file, description)
+        if owned and (owner := owners.dump(file)) is not None:
+            self._owners.append(owner)
 
     def _description(self, file: OpenFile) -> DescriptionRecord:
         kind = kinds.kind_of(file)

@@ -19,7 +19,7 @@ _ROOM = 4096
 
 
 class Descriptors:
-    """As a context manager, of process *pid*, or of its thread *tid*; errors are those of :mod:`.read`."""
+    """Of process *pid*, or of its thread *tid*; errors are those of :mod:`.read`. A context manager."""
 
     def __init__(self, pid: int, tid: int | None = None) -> None:
         self._pid, self._tid = pid, tid
@@ -35,6 +35,10 @@ class Descriptors:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the folders."""
         os.close(self._links)
         os.close(self._infos)
 

@@ -219,8 +219,10 @@ def kind_of(file: OpenFile) -> Kind | None:
     """The kind that *file* is of, None if it is none of these."""
     if file.link.startswith(_ENDS):
         return None
-    kinds = _WITH_PATH if file.link.startswith(b"/") else _KINDS
-    return next((kind for kind in kinds if kind.recognise(file)), None)
+    for kind in _WITH_PATH if file.link.startswith(b"/") else _KINDS:
+        if kind.recognise(file):
+            return kind
+    return None
 
 
 def dump(file: OpenFile, kind: Kind, around: Around) -> AnonymousRecord:

@@ -54,11 +54,11 @@ class Inodes:
         self._kept: dict[tuple[int, int], KeptRecord | None] = {}  # by device and inode: it may have several names
         self._index: dict[tuple[int, int, bytes, int], int] = {}
 
-    def index(self, fd: int, link: bytes, room: int = 0) -> int:
+    def index(self, fd: int, link: bytes, room: int = 0, info: os.stat_result | None = None) -> int:
         """The index of what *fd* (ours) refers to; *link* is the path that /proc shows for it. *room*: tells System V
-        segments of different IPC namespaces from each other, since their numbers are their ids.
+        segments of different IPC namespaces from each other, since their numbers are their ids. *info*: of fstat(2).
         """
-        info = os.fstat(fd)
+        info = info or os.fstat(fd)
         key = (info.st_dev, info.st_ino, link, room)
         if key in self._index:
             return self._index[key]
@@ -68,7 +68,7 @@ class Inodes:
         if (same := self._index.get(nameless)) is not None:
             self._index[key] = same
             return same
-        record, warning = describe(fd, link, self._reserve, self.rooms)
+        record, warning = describe(fd, link, info, self._reserve, self.rooms)
         if warning:
             self.warnings.append(warning)
         if not isinstance(record, PathRecord | MountedRecord):

@@ -151,15 +151,14 @@ Reserve = Callable[[int], int]  # bytes → offset in the data area
 
 
 def describe(
-    fd: int, link: bytes, reserve: Reserve, rooms: Iterable[tuple[int, int]] = ()
+    fd: int, link: bytes, info: os.stat_result, reserve: Reserve, rooms: Iterable[tuple[int, int]] = ()
 ) -> tuple[InodeRecord, str | None]:
     """The record of what *fd* (of ours) refers to, and a warning if something about it is lost.
 
-    *link* is the path that /proc shows for it. The content of what has no name is to be copied to the place that
-    *reserve* gives, in the order of :func:`parts`. *rooms*: the mount namespaces that the tree has made, each by a
-    living thread in it, and its first member.
+    *link* is the path that /proc shows for it, *info* what fstat(2) does. The content of what has no name is to be
+    copied to the place that *reserve* gives, in the order of :func:`parts`. *rooms*: the mount namespaces that the tree
+    has made, each by a living thread in it, and its first member.
     """
-    info = os.fstat(fd)
     if link.startswith(_RINGS):
         return RingMemoryRecord(ContentRecord(0, (), 0)), None
     if link.startswith(_MEMFD):

@@ -14,6 +14,8 @@ from crtool.record import dataclass
 
 __all__ = ["OpenFile", "borrow"]
 
+_NONE = (-1, -1, -1)
+
 
 @dataclass(frozen=True)
 class OpenFile:
@@ -36,11 +38,15 @@ class OpenFile:
         """The file offset."""
         return self.info.pos
 
-    @cached_property
+    @property
     def socket(self) -> tuple[int, int, int]:
         """Family, type and protocol of a socket; (−1, −1, −1) of anything else. Asked once: each kind wants to know."""
         if not self.link.startswith(b"socket:[") or self.flags & os.O_PATH:
-            return -1, -1, -1
+            return _NONE
+        return self._socket
+
+    @cached_property
+    def _socket(self) -> tuple[int, int, int]:
         return sockets.facts(self.local)
 
     @property
