@@ -8,7 +8,9 @@ import os
 import signal
 import struct
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +23,13 @@ from crtool.errors import EnvironmentDiffers
 from crtool.kernel import sysvipc
 from crtool.kernel.syscall import syscall
 from crtool.kernel.sysvipc import Kind, Permissions
-from crtool.resources.ipc import queues
+from crtool.resources.ipc import queues, undo
 from crtool.resources.ipc.queues import MessageRecord, QueueRecord
 from crtool.resources.ipc.semaphores import SetRecord
 
 from .harness import processes
 from .harness.command import cold  # in our namespace
+from .harness.processes import holding
 from .test_changed_files import target
 from .test_pidns import finish
 
@@ -376,3 +379,35 @@ def test_adjustments_of_semaphores(tmp_path: Path) -> None:
     assert done.returncode == 122
     assert "SEM_UNDO" in done.stderr
     assert os.path.exists(tmp_path / "ready")
+
+
+def test_who_looks_has_threads_and_so_a_list_itself() -> None:
+    """A target of one thread has none, and is told from one that has: crtool makes threads before it looks."""
+    said: list[bool] = []
+    with holding() as pid:
+        started = threading.Thread(target=lambda: said.append(undo.has_list(pid)))
+        started.start()
+        started.join()
+        said.append(undo.has_list(pid))
+    with holding_list() as pid:
+        said.append(undo.has_list(pid))
+    assert said == [False, False, True]
+
+
+@contextmanager
+def holding_list() -> Iterator[int]:
+    """A process that has something to be undone."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        number = libc.semget(0, 1, 0o1600)
+        libc.semop(number, struct.pack("<Hhh", 0, 1, 0x1000), 1)
+        os.write(writing, b"x")
+        signal.pause()
+    try:
+        os.read(reading, 1)
+        yield pid
+    finally:
+        os.close(reading)
+        os.close(writing)
+        processes.end([pid])

@@ -17,12 +17,14 @@ may not change a set any more, and was the last to do so.
 from __future__ import annotations
 
 import errno
-import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from crtool.abi import ipc
+from crtool.abi.clone import CLONE_SYSVSEM
 from crtool.errors import Obstacle, ObstacleError
 from crtool.kernel.process import KCMP_SYSVSEM, kcmp
+from crtool.kernel.syscall import syscall
 from crtool.puppet.batch import Batch, Call
 from crtool.puppet.puppet import Puppet
 from crtool.record import dataclass
@@ -45,8 +47,12 @@ class AdjustmentRecord:
 
 
 def has_list(door: int) -> bool:
-    """Whether the task has a list, maybe an empty one; crtool has none."""
-    return kcmp(os.getpid(), door, KCMP_SYSVSEM) != 0
+    """Whether the task has a list, maybe an empty one: one that has borne a thread has (copy_semundo() in ipc/sem.c).
+
+    It is compared with crtool, which gives up its own first.
+    """
+    syscall("unshare", CLONE_SYSVSEM)
+    return kcmp(threading.get_native_id(), door, KCMP_SYSVSEM) != 0
 
 
 def shift(number: int, value: int, by: int) -> bytes:
