@@ -429,6 +429,33 @@ def test_an_image_that_others_can_write(
     assert 0 == trusted.returncode
 
 
+@pytest.mark.parametrize(("owner", "mode", "why"), [(65534, 0o600, "belongs to user 65534"), (0, 0o622, "by others")])
+def test_an_image_from_a_named_pipe_of_others(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path, owner: int, mode: int, why: str
+) -> None:
+    """A FIFO has an owner and a mode; by name and as standard input. A pipe has none."""
+    image, fifo = tmp_path / "image.crt", tmp_path / "fifo.crt"
+    crtool("checkpoint", sleeper.pid, "--kill", "-o", image)
+    sleeper.wait()
+    os.mkfifo(fifo)
+    os.chown(fifo, owner, 0)
+    fifo.chmod(mode)
+    restart = f"{sys.executable} -m crtool restart -d"
+    found = []
+    for script in (
+        f"cat {image} >{fifo} & {restart} {fifo}",
+        f"cat {image} >{fifo} & {restart} - <{fifo}",
+        f"cat {image} | {restart} -",
+    ):
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+        found.append((done.returncode, why in done.stderr))
+    os.kill(sleeper.pid, signal.SIGKILL)
+    os.waitpid(sleeper.pid, 0)
+
+    refused = (CHECKPOINT_STATUS["image"], True)
+    assert [refused, refused, (0, False)] == found
+
+
 def test_rights_that_the_caller_does_not_have() -> None:
     code = "import os, sys; from crtool.cli.main import main; os.seteuid(65534); sys.exit(main(['check']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
