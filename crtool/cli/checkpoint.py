@@ -66,7 +66,9 @@ _NOTES = (
         "WHAT HAPPENS TO THE PROCESS",
         "The processes are stopped while their state is read, and go on afterwards, unless --kill or --leave-stopped "
         "is given. The closing line says how long they stood still. Whatever happens, and even if crtool itself is "
-        "killed, they are left as they were: only a complete image that has reached the disk lets --kill end them.",
+        "killed, they are left as they were: only a complete image that has reached the disk lets --kill end them. An "
+        "image that goes to a pipe has to be taken by its reader to the last byte; from then on --kill trusts him to "
+        "keep it. One who refuses it early, since it is not signed, say, closes the pipe, and the processes go on.",
     ),
     (
         "LIVE CHECKPOINTS",

@@ -73,23 +73,23 @@ def checkpoint(
 
     *output*: a path, a URL (s3://bucket/key and what else fsspec knows), a descriptor to stream to, a writer that
     has not begun, or None for a name made of the process and the time. An existing file is refused without *force*.
-    *leave* says what becomes of the tree once the image is safe. *timeout*: seconds after which the tree is let go
-    rather than held any longer. *live*, for a tree that goes on running: "off" copies its memory while it stands
-    still; "fork" forks every process once and copies that; "auto" does so with all that have more memory than is
-    copied in the same time. *compress*: "none", "lz4", "zstd", "zstd:N" or "auto", of which each frame is stored as
-    it is if it would not get smaller. *lock* (:func:`crtool.lock`) has it encrypted, signed, or both. *stdio* says what
-    becomes of standard streams that are pipes or stream sockets (AF_UNIX) to somebody outside the tree: they are
-    refused, or the restart has its own in their place. *tcp*: whether TCP connections with somebody outside the tree
-    are saved ("keep"), or come back as reset by the other end ("close"). *unix*: whether unix sockets whose other end
-    is outside are refused, come back closed, or are connected anew to the same listening path ("refuse", "close",
-    "reconnect"). *files*: whether the image has only the names of the files that are open or mapped ("names"), or also
-    what is in them, for a restart with files="restore" ("content"). *sysvipc*: the System V IPC objects of the machine
-    that the tree has to do with are saved. *exclude*: "dontdump" leaves out what is in private memory that the program
-    keeps out of core dumps (MADV_DONTDUMP): it comes back as if it had never been touched. *parent*: an image, of the
-    same processes at best; what it has already is not written again, so the new one is of use only together with it.
-    *held*: for a tree that does not go on, gets the PIDs of all in it, each with whether job control has stopped it,
-    before the image is made last. *tracker*: of somebody who makes one image of the tree after the other, each the
-    parent of the next, knows what has been written in between.
+    *leave* says what becomes of the tree once the image is safe: on the disk, or taken by the reader of a pipe.
+    *timeout*: seconds after which the tree is let go rather than held any longer. *live*, for a tree that goes on
+    running: "off" copies its memory while it stands still; "fork" forks every process once and copies that; "auto" does
+    so with all that have more memory than is copied in the same time. *compress*: "none", "lz4", "zstd", "zstd:N" or
+    "auto", of which each frame is stored as it is if it would not get smaller. *lock* (:func:`crtool.lock`) has it
+    encrypted, signed, or both. *stdio* says what becomes of standard streams that are pipes or stream sockets (AF_UNIX)
+    to somebody outside the tree: they are refused, or the restart has its own in their place. *tcp*: whether TCP
+    connections with somebody outside the tree are saved ("keep"), or come back as reset by the other end ("close").
+    *unix*: whether unix sockets whose other end is outside are refused, come back closed, or are connected anew to the
+    same listening path ("refuse", "close", "reconnect"). *files*: whether the image has only the names of the files
+    that are open or mapped ("names"), or also what is in them, for a restart with files="restore" ("content").
+    *sysvipc*: the System V IPC objects of the machine that the tree has to do with are saved. *exclude*: "dontdump"
+    leaves out what is in private memory that the program keeps out of core dumps (MADV_DONTDUMP): it comes back as if
+    it had never been touched. *parent*: an image, of the same processes at best; what it has already is not written
+    again, so the new one is of use only together with it. *held*: for a tree that does not go on, gets the PIDs of all
+    in it, each with whether job control has stopped it, before the image is made last. *tracker*: of somebody who makes
+    one image of the tree after the other, each the parent of the next, knows what has been written in between.
 
     Raises TargetError, ObstacleError (with all obstacles), EnvironmentDiffers (no room, no folder), TimeoutExpired;
     after any of them the tree is as it was.
@@ -268,7 +268,7 @@ class _Story:
                 if leave != "running":
                     if held is not None:
                         held({pid: process.stop_signal != 0 for pid, process in frozen.processes.items()})
-                    self._commit(frozen.limit.end)
+                    self._commit(frozen.limit.end, frozen.limit.check)
                     if leave == "killed":
                         _kill(frozen)
                         self.report.warnings.extend(connections.silence())
@@ -340,10 +340,10 @@ class _Story:
 
         return _Sink(self.image, watch)
 
-    def _commit(self, whole: Callable[[], None] = lambda: None) -> None:
-        """*whole* is called when all is written, before the image is brought to the disk and gets its name."""
+    def _commit(self, whole: Callable[[], None] = lambda: None, heed: Callable[[], None] | None = None) -> None:
+        """*whole* is called when all is written, and, with *heed*, taken by the reader of a pipe; then it is kept."""
         with self.clock.stage(Stage.COMMIT):
-            self.size = self.image.finish(whole)
+            self.size = self.image.finish(whole, heed)
 
 
 class _Sink:

@@ -200,6 +200,9 @@ class _Connection:
         """What is gone is gone."""
         raise InternalError(f"{self.name}: {len(view)} bytes at {offset} cannot be read back")
 
+    def hand_over(self, heed: Callable[[], None]) -> None:
+        """The other end says by itself when it has all."""
+
     def commit(self) -> None:
         """Steps 1 to 3; afterwards it is for the caller to kill the tree."""
         self._frame(b"")

@@ -14,6 +14,9 @@ import fcntl
 import os
 import select
 import stat
+import termios
+from array import array
+from collections.abc import Callable
 from typing import Protocol
 
 from crtool import faults
@@ -31,6 +34,7 @@ NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 # The largest pipe that a user without CAP_SYS_RESOURCE gets by default (/proc/sys/fs/pipe-max-size).
 PIPE_SIZE = 1 << 20
 NAME_MAX = 255
+_LONGEST_PAUSE = 20  # ms, until it is seen that a pipe is empty, of which no event tells
 # linux/fs.h, sync_file_range(2): start writing these pages to the disk, do not wait.
 SYNC_FILE_RANGE_WRITE = 2
 # So often is the disk set to work while the next bytes are collected. 1 GiB with its fsync took 0.33 s instead of
@@ -55,6 +59,12 @@ class Place(Protocol):
 
     def read_back(self, view: memoryview, offset: int) -> None:
         """Fills *view* with what others have written from *offset* of the file on."""
+
+    def hand_over(self, heed: Callable[[], None]) -> None:
+        """All bytes are there. Waits until whoever reads a pipe has taken them; *heed* is called now and then.
+
+        Nothing may be written afterwards.
+        """
 
     def commit(self) -> None:
         """All bytes are there: makes them last. Nothing may be written afterwards."""
@@ -187,6 +197,9 @@ class NewFile:
             pass  # only a hint: some file systems know nothing of it, and real trouble is reported by fsync
         self._pushed = self._length
 
+    def hand_over(self, heed: Callable[[], None]) -> None:
+        """Nobody reads it yet."""
+
     def commit(self) -> None:
         """Bytes on the disk first, then the name, then the folder on the disk: the name never stands for less."""
         try:
@@ -262,6 +275,21 @@ class NewFile:
         self._fd = self._folder = -1
 
 
+def _not_taken(fd: int) -> int:
+    """Bytes that the reader at the other end has not read: pipe(7), unix(7) and tcp(7), where it is the machine there
+    that has them. 0 of whatever keeps nothing back.
+    """
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+        return 0
+    count = array("i", [0])
+    try:
+        fcntl.ioctl(fd, termios.FIONREAD if stat.S_ISFIFO(mode) else termios.TIOCOUTQ, count)
+    except OSError:
+        return 0  # a kind of socket that cannot tell
+    return count[0]
+
+
 class Pipe:
     """An open descriptor that is only ever appended to: a pipe, a socket, a file that the shell opened."""
 
@@ -293,6 +321,26 @@ class Pipe:
     def read_back(self, view: memoryview, offset: int) -> None:
         """What is gone is gone."""
         raise InternalError(f"{self.name}: {len(view)} bytes at {offset} cannot be read back")
+
+    def hand_over(self, heed: Callable[[], None]) -> None:
+        """Waits until nothing is left in the pipe or socket; EPIPE if its reader closes it before.
+
+        What the reader makes of it is his affair; but one who has refused it has not read it.
+        """
+        poll = select.poll()
+        poll.register(self._fd, 0)  # only what is always reported: POLLERR of a pipe, POLLHUP of a socket
+        pause = 1  # ms
+        try:
+            while True:
+                if poll.poll(0):
+                    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+                if not _not_taken(self._fd):
+                    return
+                heed()
+                poll.poll(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        except OSError as error:
+            raise cannot_write(self.name, error) from error
 
     def commit(self) -> None:
         """A file is brought to the disk; of a pipe nothing more can be done."""

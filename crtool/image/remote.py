@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,9 @@ class RemoteFile:
     def read_back(self, view: memoryview, offset: int) -> None:
         """What has been sent is not fetched again."""
         raise InternalError(f"{self.name}: {len(view)} bytes at {offset} cannot be read back")
+
+    def hand_over(self, heed: Callable[[], None]) -> None:
+        """The store says by itself what it has, when the name is given."""
 
     def commit(self) -> None:
         """Sends the last part, then gives the name."""

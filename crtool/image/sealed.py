@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from threading import local
 
 from crtool.errors import CrtoolError, ImageError, InternalError, TargetError
@@ -52,6 +53,7 @@ class SealedPlace:
         self._held = memoryview(bytearray(CHUNK))  # the beginning of a chunk
         self._filled = 0
         self._number = 0
+        self._closed = False  # the last chunk is written
         self._out = memoryview(bytearray(_TOGETHER * SEALED_CHUNK))
         self._ready = 0  # bytes of it
         self._put(head)
@@ -81,15 +83,26 @@ class SealedPlace:
         """What is encrypted is not read back."""
         raise InternalError(f"{self.name}: {len(view)} bytes at {offset} cannot be read back")
 
+    def hand_over(self, heed: Callable[[], None]) -> None:
+        """Writes the last chunk, marked as such, and waits until all is taken."""
+        self._close()
+        self._inner.hand_over(heed)
+
     def commit(self) -> None:
         """Writes the last chunk, marked as such."""
+        self._close()
+        self._inner.commit()
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._encrypt(self._held[: self._filled], last=True)
             self._flush()
         except BaseException:
             self.discard()
             raise
-        self._inner.commit()
 
     def discard(self) -> None:
         """Leaves nothing behind."""

@@ -200,10 +200,12 @@ class ImageWriter:
         if self._header is not None:
             self.zeros(-self._submitted % self._header.page_size)
 
-    def finish(self, whole: Callable[[], None] = lambda: None) -> int:
+    def finish(self, whole: Callable[[], None] = lambda: None, heed: Callable[[], None] | None = None) -> int:
         """Writes the trailer, brings everything to the disk and the file to its name; returns its length in bytes.
 
-        *whole* is called when all has been written, for the last time at which nothing has happened yet.
+        With *heed*, which is called now and then, it waits until the reader of a pipe has taken everything:
+        EnvironmentDiffers if he does not. *whole* is called when all has been written, for the last time at which
+        nothing has happened yet.
         """
         header = self._header
         if header is None or self._hasher is None or self._submitted != header.data_length:
@@ -215,6 +217,8 @@ class ImageWriter:
         self.root = root_hash(header, self._records, self._map, hashes)
         signature = b"" if self._signer is None else self._signer.sign_root(self.root)
         self._place.write(pack_trailer(header, self.root, hashes, signature))
+        if heed is not None:
+            self._place.hand_over(heed)
         whole()
         self._place.commit()
         self.status = place.status if isinstance(place := self._file, NewFile) else None

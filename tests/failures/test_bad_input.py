@@ -456,6 +456,32 @@ def test_an_image_from_a_named_pipe_of_others(
     assert [refused, refused, (0, False)] == found
 
 
+@pytest.mark.parametrize("end", ["--kill", "--leave-stopped"])
+@pytest.mark.parametrize(
+    ("reader", "status", "said"),
+    [
+        ("{crtool} restart -d --require-signature {key} -", 126, "the reader of the pipe has ended"),
+        ("sleep 7", 124, "did not end in the time given"),
+    ],
+    ids=["refuses", "waits"],
+)
+def test_a_reader_who_does_not_take_the_image(
+    sleeper: subprocess.Popen[bytes], tmp_path: Path, end: str, reader: str, status: int, said: str
+) -> None:
+    """The image fits into the pipe, and is not safe there."""
+    key, told = tmp_path / "key", tmp_path / "told"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    crtool = f"{sys.executable} -m crtool"
+    takes = reader.format(crtool=crtool, key=f"{key}.pub")
+    script = f"({crtool} checkpoint {sleeper.pid} {end} --timeout 4 -o - 2>{told}; echo $? >>{told}) | {takes}"
+    subprocess.run(["sh", "-c", script], stderr=subprocess.DEVNULL, check=False, timeout=100)
+
+    *lines, ended = told.read_text().splitlines()
+    assert status == int(ended)
+    assert said in "".join(lines)
+    assert runs_on(sleeper)
+
+
 def test_rights_that_the_caller_does_not_have() -> None:
     code = "import os, sys; from crtool.cli.main import main; os.seteuid(65534); sys.exit(main(['check']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
