@@ -220,11 +220,12 @@ def command(
     """
     path = in_directory(folder, image)
     with ProgressBar(enabled=not quiet) as bar:
-        source = source_of(newest_in(path, bar, keys))
-    if user is not None:
-        from crtool.cli.another_user import open_and_become  # noqa: PLC0415 - seldom needed
+        if user is None:
+            source = source_of(newest_in(path, bar, keys))
+        else:
+            from crtool.cli.another_user import open_and_become  # noqa: PLC0415 - seldom needed
 
-        source = open_and_become(user, source, keys)
+            source = open_and_become(user, source_of(path), keys, bar)
     if detach_image and not (lazy and detach):
         raise UsageError("--detach-image goes with --lazy and --detach", "see crtool restart --help")
     if dry_run:

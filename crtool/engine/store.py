@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from crtool.engine.news import Watch
 from crtool.engine.results import PruneResult, StoredImage, StoreListing
@@ -27,6 +27,7 @@ __all__ = [
     "ImageFile",
     "ImageFolder",
     "Keeper",
+    "first_whole",
     "images_in",
     "keeper_of",
     "list_store",
@@ -40,6 +41,7 @@ DEFAULT_KEEP = 3
 _LONGEST_CHAIN = 64  # images whose bytes one image has
 
 Report = Callable[[str], None]  # is told, in a line, what the user should know
+_Image = TypeVar("_Image", str, int)
 
 
 class Keeper(Protocol):
@@ -200,17 +202,27 @@ def newest_whole(folder: str, report: Report, progress: Watch | None = None, key
     *report* is told of every damaged one that is passed over. Raises NotFound if the folder has no image, and
     ImageError if it has no whole one; TargetError if *keys* do not decrypt one, about which nothing is known then.
     """
-    paths = images_in(folder)
-    for path in paths:
+    return first_whole(folder, images_in(folder), report, progress, keys)
+
+
+def first_whole(
+    folder: str,
+    images: Sequence[_Image],
+    report: Report,
+    progress: Watch | None = None,
+    keys: Keys | None = None,
+) -> _Image:
+    """The same of *images*, paths or descriptors, newest first, which are in *folder*."""
+    for image in images:
         try:
-            verify(path, progress, keys)
+            verify(image, progress, keys)
         except ImageError as error:
             report(f"{error.message}; going back to the image before it")
         else:
-            return path
-    if not paths:
+            return image
+    if not images:
         raise NotFound(f"{folder} has no image (*{SUFFIX})", "see the name of the folder")
-    raise ImageError(f"{folder} has no whole image: {_how_many(paths)} damaged", "use a copy of one of them")
+    raise ImageError(f"{folder} has no whole image: {_how_many(images)} damaged", "use a copy of one of them")
 
 
 def list_store(
@@ -288,7 +300,7 @@ def _utc(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def _how_many(paths: Sequence[str]) -> str:
+def _how_many(paths: Sequence[_Image]) -> str:
     return "the only one is" if len(paths) == 1 else f"all {len(paths)} are"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+from collections.abc import Callable
 
 from crtool.abi import capability as cap
 from crtool.abi import prctl as pr
@@ -22,14 +23,17 @@ _NO_ID = 2**32 - 1  # setresuid(2): leave it as it is
 _KEPT = cap.bit(cap.CAP_CHECKPOINT_RESTORE)
 
 
-def become(name: str) -> None:
+def become(name: str, hidden: Callable[[], None] = lambda: None) -> None:
     """Takes up the ids and groups of user *name*, which may be a number; nothing is changed if they are those that
     the caller has.
+
+    *hidden* is called when crtool has his rights, while he can neither trace it nor look at what it still has open.
 
     UsageError if there is nobody of that name, TargetError if the caller may not.
     """
     user, group, groups = _ids_of(name)
     if os.getresuid() == (user, user, user):
+        hidden()
         return
     kept = _permitted() & _KEPT
     try:
@@ -44,6 +48,7 @@ def become(name: str) -> None:
         syscall("prctl", pr.PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)
     syscall("prctl", pr.PR_SET_KEEPCAPS, 0)
     # Who changes his ids is undumpable, and what is in /proc of him is root's.
+    hidden()
     syscall("prctl", pr.PR_SET_DUMPABLE, 1)
 
 

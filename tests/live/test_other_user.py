@@ -194,6 +194,45 @@ def test_an_ordinary_user_names_himself_only(folder: Path) -> None:
     assert NOBODY_ELSE.split(" | ")[0] == who(found["pid"], folder).split(" | ")[0]
 
 
+WHO_DECODES = """
+import os, sys
+from crtool.cli.main import main
+from crtool.image.reader import ImageReader
+def told(self, *words, begin=ImageReader.__init__):
+    mine = [int(fd) for fd in os.listdir('/proc/self/fd')]
+    names = [os.readlink(f'/proc/self/fd/{fd}') for fd in mine if os.path.exists(f'/proc/self/fd/{fd}')]
+    images = len({name for name in names if name.endswith('.crt')})
+    print('decodes', *os.getresuid(), os.stat('/proc/self/environ').st_uid if images > 1 else '', file=sys.stderr)
+    begin(self, *words)
+ImageReader.__init__ = told
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_of_a_folder_nothing_is_decoded_by_root(folder: Path) -> None:
+    """The newest image is damaged. While more than one is open, crtool cannot be looked at by that user."""
+    images = folder / "images"
+    images.mkdir(mode=0o700)
+    image, pid = saved(folder)
+    for number, age in ((1, 30), (2, 20), (3, 10)):
+        shutil.copyfile(image, images / f"{number}.crt")
+        (images / f"{number}.crt").chmod(0o600)
+        times = images.stat().st_mtime - age
+        os.utime(images / f"{number}.crt", (times, times))
+    with (images / "3.crt").open("r+b") as file:
+        file.truncate(5000)
+
+    command = [sys.executable, "-c", WHO_DECODES, "restart", "-D", images, "--user", str(ID), "--detach", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert 0 == done.returncode, done.stderr
+    assert pid == json.loads(done.stdout)["own_pid"]
+    assert "going back to the image before it" in done.stderr
+    decoded = [line.split()[1:] for line in done.stderr.splitlines() if line.startswith("decodes")]
+    assert [[str(ID)] * 3 + ["0"]] * 2 == decoded[:2]  # 3.crt and 2.crt
+    assert [[str(ID)] * 3] == decoded[2:]  # the restart
+
+
 def test_nobody_of_that_name(folder: Path) -> None:
     (folder / "some").touch()
 
