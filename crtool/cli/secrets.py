@@ -28,7 +28,8 @@ SECRETS = (
     "age(1) writes them (age-keygen makes keys), and reading takes --identity with the secret part. With --passphrase, "
     "--passphrase-file or --passphrase-fd it is a passphrase instead. Decrypted pages are in memory only. An encrypted "
     "image is a file of age: age -d gives the plain image. With --sign it is signed by an Ed25519 key, as ssh-keygen "
-    "makes it; --require-signature refuses whatever is not signed by the key that goes with FILE. All of this wants "
+    "makes it, whose passphrase comes from the terminal, from --key-passphrase-file or from --key-passphrase-fd; "
+    "--require-signature refuses whatever is not signed by the key that goes with FILE. All of this wants "
     "the package cryptography (pip install 'crtool[crypto]').",
 )
 
@@ -39,7 +40,21 @@ _ENCRYPT = click.option(
     metavar="FILE",
     help="Encrypt it to the recipients (age1...) in FILE.",
 )
-_SIGN = click.option("--sign", type=click.Path(), metavar="FILE", help="Sign the image by the Ed25519 key in FILE.")
+_SIGN = (
+    click.option("--sign", type=click.Path(), metavar="FILE", help="Sign the image by the Ed25519 key in FILE."),
+    click.option(
+        "--key-passphrase-file",
+        type=click.Path(),
+        metavar="FILE",
+        help="The passphrase of the key of --sign is the first line of FILE.",
+    ),
+    click.option(
+        "--key-passphrase-fd",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="The passphrase of that key is a line from descriptor N.",
+    ),
+)
 _IDENTITY = click.option(
     "--identity",
     type=click.Path(),
@@ -76,7 +91,7 @@ def lock_options(function: Callable[..., Any]) -> Any:
         identities = options.pop("identity")
         return function(*args, lock=_lock(options, passphrase, identities), **options)
 
-    return _with(wrapper, (_ENCRYPT, _PARENT_IDENTITY, *_PASSPHRASE, _SIGN))
+    return _with(wrapper, (_ENCRYPT, _PARENT_IDENTITY, *_PASSPHRASE, *_SIGN))
 
 
 def key_options(function: Callable[..., Any]) -> Any:
@@ -104,7 +119,7 @@ def lock_and_key_options(is_new: Callable[[dict[str, Any]], bool]) -> Callable[[
             lock, keys = _lock(options, passphrase), _keys(options, passphrase)
             return function(*args, lock=lock, keys=keys, **options)
 
-        return _with(wrapper, (_ENCRYPT, _IDENTITY, *_PASSPHRASE, _SIGN, _REQUIRE))
+        return _with(wrapper, (_ENCRYPT, _IDENTITY, *_PASSPHRASE, *_SIGN, _REQUIRE))
 
     return decorate
 
@@ -119,13 +134,28 @@ def _lock(
     options: dict[str, Any], passphrase: Callable[[], bytes] | None, identities: tuple[str, ...] = ()
 ) -> Lock | None:
     recipients, sign = options.pop("encrypt_to"), options.pop("sign")
+    of_key = _source_of_key_passphrase(options, sign)
     if not recipients and sign is None and passphrase is None and not identities:
         return None
     from crtool.image.keys import lock  # noqa: PLC0415 - seldom needed
 
     if recipients and passphrase is not None:
         raise UsageError("an image is encrypted either to keys or by a passphrase", "leave out one of them")
-    return lock(recipients, None if passphrase is None else passphrase(), sign, _ask, identities)
+    return lock(recipients, None if passphrase is None else passphrase(), sign, of_key, identities)
+
+
+def _source_of_key_passphrase(options: dict[str, Any], sign: str | None) -> Callable[[str], bytes]:
+    """Takes the options about the passphrase of the key *sign* out of *options*; returns what is asked for it."""
+    path, fd = (options.pop(name) for name in ("key_passphrase_file", "key_passphrase_fd"))
+    if path is not None and fd is not None:
+        raise UsageError("the passphrase of the key comes from several places", "give one of them")
+    if sign is None and (path is not None or fd is not None):
+        raise UsageError("a passphrase of a key is given, and no key", "name it with --sign")
+    if path is not None:
+        return lambda what: _from_file(path)
+    if fd is not None:
+        return lambda what: _first_line(fd, f"descriptor {fd}")
+    return lambda what: _ask(what, instead="--key-passphrase-file or --key-passphrase-fd")
 
 
 def _keys(options: dict[str, Any], passphrase: Callable[[], bytes] | None) -> Keys | None:
@@ -177,16 +207,14 @@ def _first_line(fd: int, name: str) -> bytes:
     return bytes(line.removesuffix(b"\r"))
 
 
-def _ask(what: str, *, twice: bool = False) -> bytes:
-    """Asks on the terminal, whatever the standard streams are."""
+def _ask(what: str, *, twice: bool = False, instead: str = "--passphrase-file or --passphrase-fd") -> bytes:
+    """Asks on the terminal, whatever the standard streams are. *instead*: the options for who has none."""
     from getpass import getpass  # noqa: PLC0415
 
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
-        raise UsageError(
-            "there is no terminal to ask for the passphrase", "give it by --passphrase-file or --passphrase-fd"
-        ) from None
+        raise UsageError("there is no terminal to ask for the passphrase", f"give it by {instead}") from None
     found = getpass(f"{what}: ")
     if twice and getpass(f"{what}, once more: ") != found:
         raise UsageError("that was not the same twice", "try again")

@@ -138,7 +138,7 @@ def load_signer(path: Path, content: bytes, ask: Callable[[str], bytes] | None) 
 
 def _decrypted(load: Any, path: Path, content: bytes, ask: Callable[[str], bytes] | None) -> Any:
     if ask is None:
-        raise UsageError(f"{shown(path)}: the key has a passphrase", "take one that has none")
+        raise UsageError(f"{shown(path)}: the key has a passphrase", "give it, or take a key that has none")
     phrase = ask(f"Passphrase of {shown(path)}")
     try:
         return load(content, phrase)

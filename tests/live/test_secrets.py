@@ -38,6 +38,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["age-keygen", "-y", "-o", folder / "to", folder / "key"], check=True, capture_output=True)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "sign"], check=True)
     (folder / "words").write_text("three short words\n")
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "of the key", "-f", folder / "locked"], check=True)
+    (folder / "keywords").write_text("of the key\n")
     return folder
 
 
@@ -240,6 +242,15 @@ def test_the_command_line(keys: Path, tmp_path: Path) -> None:
         (["checkpoint", "1", "--passphrase-file", "/dev/null"], 120, "no passphrase"),
         (["checkpoint", "1", "--passphrase-fd", "77"], 120, "Bad file descriptor"),
         (["checkpoint", "1", "--passphrase"], 120, "no terminal"),
+        (["checkpoint", "1", "--sign", "locked"], 120, "give it by --key-passphrase-file or --key-passphrase-fd"),
+        (["checkpoint", "1", "--sign", "locked", "--passphrase-file", "words"], 120, "no terminal"),
+        (["checkpoint", "1", "--sign", "locked", "--key-passphrase-file", "words"], 120, "has another passphrase"),
+        (["checkpoint", "1", "--key-passphrase-file", "words"], 120, "no key"),
+        (
+            ["checkpoint", "1", "--sign", "locked", "--key-passphrase-file", "words", "--key-passphrase-fd", "0"],
+            120,
+            "the key comes from several places",
+        ),
         (["checkpoint", "1", "--sign", "to"], 120, "no secret key"),
         (["verify", "a.crt", "--require-signature", "sign"], 120, "no public key"),
     ],
@@ -249,6 +260,25 @@ def test_mistakes(words: list[str], status: int, message: str, keys: Path) -> No
 
     assert (done.returncode, len(done.stderr.splitlines())) == (status, 2), done
     assert message in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--key-passphrase-file", "keywords"], b""),
+        (["--key-passphrase-fd", "0"], b"of the key\n"),
+        (["--passphrase-fd", "0", "--key-passphrase-fd", "0"], b"three short words\nof the key\n"),
+    ],
+)
+def test_a_key_with_a_passphrase_and_no_terminal(options: list[str], said: bytes, keys: Path, tmp_path: Path) -> None:
+    image = tmp_path / "image.crt"
+    with victim() as pid:
+        words = ["checkpoint", pid, "--sign", "locked", "-o", image, *options]
+        done = run(*words, cwd=keys, input=said, start_new_session=True)
+
+    assert done.returncode == 0, done
+    phrase = ["--passphrase-file", "words"] if "--passphrase-fd" in options else []
+    assert run("verify", image, *phrase, "--require-signature", "locked.pub", cwd=keys).returncode == 0
 
 
 def test_a_job_under_care_is_encrypted(keys: Path, tmp_path: Path) -> None:
