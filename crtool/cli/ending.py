@@ -25,6 +25,7 @@ __all__ = [
     "complain_about_usage",
     "end_by_signal",
     "end_like",
+    "finish",
     "keep_log",
     "leave",
     "listen_no_more",
@@ -57,6 +58,13 @@ def listen_no_more() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == _interrupt:
             signal.signal(number, signal.SIG_DFL)
+
+
+def finish() -> None:
+    """From here on crtool does what little is left, whatever it is sent; also before now, and kept back."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == _interrupt:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ import click
 
 import crtool
 from crtool.cli.dry_run import lines
-from crtool.cli.ending import end_like, say, warn
+from crtool.cli.ending import end_like, finish, say, warn
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import (
     criu_habits,
@@ -242,6 +242,8 @@ def command(
     with ProgressBar(enabled=not quiet) as bar:
 
         def running(result: RestartResult) -> None:
+            if detach:
+                finish()  # it has succeeded
             _tell(result, quiet=quiet)
 
         result = crtool.restart(

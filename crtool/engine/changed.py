@@ -3,7 +3,8 @@
 A file that the program only writes to may have changed. One that it reads must have the size that it had, unless it is
 to be taken as it is, cut to the old size, or put back from the image, if that contains it. What is put back is made
 beside the file, under a name of its own, and takes the file's place as the very last step: somebody else who has the
-file open keeps it.
+file open keeps it. It needs that name (a file that is opened without one is called so for ever, proc(5)); if crtool is
+killed, a :class:`~crtool.kernel.sweeper.Sweeper` takes it away.
 
 A program or a library is never replaced under its name, on which others rely: the processes get a copy without a name.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +27,7 @@ from crtool.engine.digests import digest
 from crtool.engine.snapshot import Snapshot
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel.resolve import Diverted, resolve
+from crtool.kernel.sweeper import Sweeper
 from crtool.procfs import mountinfo
 from crtool.procfs.read import read
 from crtool.resources.files import inodes, regular
@@ -47,9 +50,16 @@ class FileJudge:
     """Judges the files of one restart, each in turn, and does what has to be done about them."""
 
     def __init__(
-        self, snapshot: Snapshot, changed: ChangedFiles, warn: Callable[[str], None], *, apart: bool = False
+        self,
+        snapshot: Snapshot,
+        changed: ChangedFiles,
+        warn: Callable[[str], None],
+        sweeper: Sweeper,
+        *,
+        apart: bool = False,
     ) -> None:
         """*apart*: the processes will live in a PID namespace of their own."""
+        self._sweeper = sweeper
         self._changed = changed
         self._warn = warn
         self._apart = apart
@@ -202,17 +212,23 @@ class FileJudge:
 
     def settle(self) -> None:
         """When nothing else can fail any more, since it cannot be undone: puts files back, and cuts others."""
-        path = b""
+        path, opened = b"", list[tuple[int, int]]()
         try:
+            for record, fd in self._longer:  # what may be refused, before anything is changed
+                path = record.path
+                opened.append((inodes.reopen(fd, os.O_WRONLY), record.size))
             for path, (folder, beside) in list(self._beside.items()):
                 os.rename(beside, os.path.basename(path), src_dir_fd=folder, dst_dir_fd=folder)
                 del self._beside[path]
-            for record, fd in self._longer:
+            for (record, _), (fd, size) in zip(self._longer, opened, strict=True):
                 path = record.path
-                os.truncate(f"/proc/self/fd/{fd}", record.size)
+                os.ftruncate(fd, size)
         except OSError as error:
             shown = path.decode(errors="replace")
             raise EnvironmentDiffers(f"{shown} cannot be put back: {error.strerror}", "see what it is now") from None
+        finally:
+            for fd, _ in opened:
+                os.close(fd)
 
     def abandon(self) -> None:
         """After a failure, and when all is done: nothing is left beside the files."""
@@ -233,7 +249,8 @@ class FileJudge:
         if self.is_copied(index, record):
             return _nameless(record, fill)
         identity = (record.device, record.inode)
-        beside = b".crtool-%d-%d" % (os.getpid(), len(self._beside))
+        beside = b".crtool-%s" % secrets.token_hex(8).encode()
+        self._sweeper.announce("file", os.path.join(os.path.dirname(record.path), beside))
         try:
             self._folders.append(folder := self._resolved(os.path.dirname(record.path)))
             if identity in self._made:  # the same file under two names

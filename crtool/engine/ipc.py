@@ -6,6 +6,7 @@ had a namespace for itself, or gets a PID namespace, which is for copies: then i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
@@ -13,8 +14,11 @@ from functools import partial
 from crtool.engine.snapshot import IpcRecord, Snapshot
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel import sysvipc
+from crtool.kernel.sweeper import Sweeper
+from crtool.kernel.sysvipc import Kind
 from crtool.puppet.batch import Batch
 from crtool.puppet.puppet import Puppet
+from crtool.resources.files import inodes
 from crtool.resources.ipc import posix, queues, segments, semaphores, settings, undo
 from crtool.resources.ipc.queues import QueueRecord
 from crtool.resources.ipc.segments import Piece, SegmentRecord
@@ -77,8 +81,9 @@ def _entered(pid: int) -> Iterator[None]:
 class IpcObjects:
     """The objects of one namespace of a restart under way."""
 
-    def __init__(self, record: IpcRecord | None, warn: Callable[[str], None]) -> None:
+    def __init__(self, record: IpcRecord | None, warn: Callable[[str], None], sweeper: Sweeper) -> None:
         self._warn = warn
+        self._sweeper = sweeper
         self._record = record
         self._segments: dict[int, SegmentRecord] = {}  # by the index of their content
         self._back = ExitStack()  # what is to be done after a failure
@@ -118,16 +123,36 @@ class IpcObjects:
                     self._make_segment(segment)
             for each in self._record.semaphores:
                 with self._forgiven(each.used):
-                    if semaphores.restore(each):
+                    if self._restored("sem", each.permissions.id, partial(semaphores.restore, each)):
                         self._later(partial(sysvipc.remove, "sem", each.permissions.id))
                     elif each.used:
                         self._old_sets[each.permissions.id] = each
             for queue in self._record.queues:
                 with self._forgiven(queue.used):
-                    if queues.restore(queue):
+                    if self._restored("msg", queue.permissions.id, partial(queues.restore, queue)):
                         self._later(partial(sysvipc.remove, "msg", queue.permissions.id))
                     elif queue.used:
                         self._old_queues.append(queue)
+
+    def _restored(self, kind: Kind, number: int, restore: Callable[[], bool]) -> bool:
+        """Whether *restore* has made the object, which then has to go if crtool is killed."""
+        if self._own:
+            return restore()  # all of it ends with the namespace
+        try:
+            sysvipc.stat(kind, number)
+        except OSError:
+            pass
+        else:
+            return restore()  # it is there already, and not ours to be taken away
+        self._sweeper.announce(kind, number)
+        try:
+            if restore():
+                return True
+        except BaseException:
+            self._sweeper.spare(kind, number)
+            raise
+        self._sweeper.spare(kind, number)
+        return False
 
     def _later(self, call: Callable[[], None]) -> None:
         """Has *call* made after a failure; what it cannot do then is not to hide why the restart has failed."""
@@ -150,7 +175,7 @@ class IpcObjects:
 
     def _make_segment(self, segment: SegmentRecord) -> None:
         number = segment.permissions.id
-        if not segments.restore(segment):
+        if not self._restored("shm", number, partial(segments.restore, segment)):
             if segment.used:
                 self._old_segments.append(segment)
             return
@@ -188,24 +213,30 @@ class IpcObjects:
             undo.restore(batch, record, levels[record.set][record.number])
             puppets[record.pid].run(batch)
 
-    def settle(self, content: Callable[[int], int]) -> None:
-        """Fills the segments, from the descriptors that *content* has for their inodes, and gives back to what was
-        there what it held. What cannot be put back, the content of a segment, is changed last.
+    def settle(self, contents: Mapping[int, int]) -> None:
+        """Fills the new segments, from descriptors (O_PATH) of their *contents* by inode, and gives back to what was
+        there what it held; all but what could not be put back, which :meth:`overwrite` changes.
         """
         if not _objects_of(self._record):
             return
         assert self._record is not None
         with self._inside():
             for segment in self._new:
-                segments.fill(segment, content(segment.inode))
+                _fill(segment, contents)
             for each in self._old_sets.values():
                 self._later(semaphores.put_back(each))
                 semaphores.update(each)
             for queue in self._old_queues:
                 self._later(queues.update(queue))
-            for segment in self._old_segments:
-                segments.fill(segment, content(segment.inode))
             settings.restore(self._record.settings)
+
+    def overwrite(self, contents: Mapping[int, int]) -> None:
+        """Fills segments that were there, of which nobody keeps what was in them."""
+        if not self._old_segments:
+            return
+        with self._inside():
+            for segment in self._old_segments:
+                _fill(segment, contents)
 
     def keep(self) -> None:
         """When nothing can fail any more: all of it stays."""
@@ -220,12 +251,20 @@ class IpcObjects:
         self._held.close()
 
 
+def _fill(segment: SegmentRecord, contents: Mapping[int, int]) -> None:
+    fd = inodes.reopen(contents[segment.inode], os.O_RDONLY)
+    try:
+        segments.fill(segment, fd)
+    finally:
+        os.close(fd)
+
+
 class IpcSpaces:
     """All of them: that of the root of the tree, and those that it has made."""
 
-    def __init__(self, snapshot: Snapshot, warn: Callable[[str], None]) -> None:
-        self._first = IpcObjects(snapshot.ipc, warn)
-        self._made = {record.member: IpcObjects(record, warn) for record in snapshot.ipc_below}  # by first member
+    def __init__(self, snapshot: Snapshot, warn: Callable[[str], None], sweeper: Sweeper) -> None:
+        self._first = IpcObjects(snapshot.ipc, warn, sweeper)
+        self._made = {record.member: IpcObjects(record, warn, sweeper) for record in snapshot.ipc_below}  # by member
 
     def _all(self) -> Iterable[IpcObjects]:
         return (self._first, *self._made.values())
@@ -257,10 +296,14 @@ class IpcSpaces:
         for each in self._all():
             each.adjust(puppets)
 
-    def settle(self, content: Callable[[int], int]) -> None:
-        """Gives everything its content; that of what was there before comes last."""
+    def settle(self, contents: Mapping[int, int]) -> None:
+        """Gives everything its content, but for segments that were there."""
         for each in (*self._made.values(), self._first):
-            each.settle(content)
+            each.settle(contents)
+
+    def overwrite(self, contents: Mapping[int, int]) -> None:
+        """Gives those theirs, which cannot be undone."""
+        self._first.overwrite(contents)
 
     def keep(self) -> None:
         """When nothing can fail any more: all of it stays."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,8 +24,10 @@ from crtool.errors import EnvironmentDiffers
 from crtool.image.reader import ImageReader
 from crtool.image.verified import VerifiedReader
 from crtool.kernel import memfd
+from crtool.kernel.sweeper import Sweeper
 from crtool.puppet.puppet import Puppet
 from crtool.resources.files import anonymous, inodes, kinds, pipes
+from crtool.resources.files.fifos import Fifos
 from crtool.resources.files.inodes import ContentRecord, MountedRecord, PathRecord, RingMemoryRecord
 from crtool.resources.files.kinds import DescriptionRecord
 from crtool.resources.files.regular import RegularRecord
@@ -68,8 +69,9 @@ class Prepared:
         self.apart = apart
         self.image = image
         self.warnings: list[str] = []
-        self.ipc = IpcSpaces(snapshot, self.warnings.append)
-        self.files = FileJudge(snapshot, changed, self.warnings.append, apart=apart)
+        self.sweeper = Sweeper()
+        self.ipc = IpcSpaces(snapshot, self.warnings.append, self.sweeper)
+        self.files = FileJudge(snapshot, changed, self.warnings.append, self.sweeper, apart=apart)
         highest = max((d.fd for table in snapshot.files.tables for d in table.descriptors), default=0)
         self.base = max(highest + 1, _LOWEST_BASE)
         self.other_mounts = members_of_mounts(snapshot)  # PIDs of those who live in other mount namespaces
@@ -83,6 +85,7 @@ class Prepared:
         self._nameless: dict[int, int] = {}  # inode index → descriptor of what had no name
         self._opened: dict[tuple[int, int], int] = {}  # (inode index, flags) → descriptor
         self._all: list[int] = []
+        self._fifos: Fifos | None = None
         self._sockets: RemadeSockets | None = None
         self.filled: list[tuple[MemoryRecord, int]] = []  # with a descriptor of the memory that has it
         self._made: kinds.Made | None = None  # for descriptions that are made late
@@ -108,6 +111,7 @@ class Prepared:
         if self._sockets is not None:
             self._sockets.leave()
         self._nameless.clear()
+        self.sweeper.close()
 
     def close_files(self) -> None:
         """Closes the open files here, so that they are the tree's alone, and the end of the last writer is one."""
@@ -116,9 +120,10 @@ class Prepared:
         if self._postbox is not None:
             self._postbox[0].close()
             self._postbox = None
-        for fd in self._all:
-            os.close(fd)
-        self._all.clear()
+        if self._fifos is not None:
+            self._fifos.close()
+        while self._all:
+            os.close(self._all.pop())
 
     # -- making ---------------------------------------------------------------------------------------
 
@@ -149,8 +154,10 @@ class Prepared:
         self._sockets = RemadeSockets(
             (record for record in files.descriptions if isinstance(record, UnixRecord)),
             self.warnings.append,
+            self.sweeper,
             apart=self.apart,
         )
+        self._fifos = Fifos(files.pipes, rings)
         terminals = Remade(files.ptys, files.terminal, self.warnings)
         self._made = shared = kinds.Made(
             self.path,
@@ -193,9 +200,15 @@ class Prepared:
         return self.files.would_put_back(inode, record, self._has)
 
     def appear(self) -> None:
-        """When all else has succeeded: unix sockets can be found by their paths."""
+        """When all else has succeeded, what others see of it, and what cannot be undone, comes last: segments that were
+        there, FIFOs, unix sockets under their paths, files.
+        """
+        self.ipc.overwrite(self._nameless)
         if self._sockets is not None:
             self._sockets.settle()
+        if self._fifos is not None:
+            self._fifos.fill(zip(self.snapshot.files.descriptions, self._descriptions, strict=True))
+        self.files.settle()
 
     def vanish(self) -> None:
         """After a failure: they can no longer."""
@@ -203,7 +216,7 @@ class Prepared:
             self._sockets.abandon()
 
     def revive(self) -> None:
-        """The last step before everybody goes on: the other ends of connections hear of them again."""
+        """One of the last steps: the other ends of connections hear of them again."""
         made = zip(self.snapshot.files.descriptions, self._descriptions, strict=True)
         numbers = {id(record): fd for record, fd in made}
         self._connections.revive(lambda record: numbers[id(record)])
@@ -314,15 +327,8 @@ class Prepared:
         return postbox.hand_over(puppet, inherited, fds)
 
     def fill_segments(self) -> None:
-        """Gives System V shared memory its content, as one of the last steps."""
-        with ExitStack() as stack:
-
-            def content(inode: int) -> int:
-                fd = inodes.reopen(self._nameless[inode], os.O_RDONLY)
-                stack.callback(os.close, fd)
-                return fd
-
-            self.ipc.settle(content)
+        """Gives System V objects their content, as one of the last steps."""
+        self.ipc.settle(self._nameless)
 
     def opened(self, inode: int, flags: int) -> int:
         """The descriptor, here and in every puppet, of inode *inode* opened with *flags*. To be asked before the

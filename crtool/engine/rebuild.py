@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 
 from crtool.abi import clone as clone_abi
 from crtool.abi import mman
@@ -265,11 +266,10 @@ class Rebuilder:
         for puppet in self.threads.values():
             ptrace.set_options(puppet.tid, ptrace_abi.O_TRACESYSGOOD)
 
-    def release(self) -> None:
-        """Detaches from every thread."""
-        for puppet in self.threads.values():
-            puppet.release()
-        self.puppet.close()
+    def release(self) -> Iterator[Callable[[], None]]:
+        """What detaches from every thread, a step each."""
+        yield from (puppet.release for puppet in self.threads.values())
+        yield self.puppet.close
 
     def _end_leader(self) -> None:
         """Lets the main thread, whose scratch mapping is gone, end by itself from a call in the program's own code."""

@@ -15,9 +15,10 @@ from crtool.engine.forest import forest_of
 from crtool.engine.ground import Ground
 from crtool.engine.heritage import Heritage
 from crtool.engine.late import complete_files
+from crtool.engine.letgo import let_go, surely
 from crtool.engine.made import make_namespaces
 from crtool.engine.numbers import Numbers
-from crtool.engine.pidfile import pidfile_beside
+from crtool.engine.pidfile import Pidfile
 from crtool.engine.prepare import Prepared
 from crtool.engine.rebuild import Rebuilder, needed_files
 from crtool.engine.relay import Relay
@@ -37,7 +38,6 @@ from crtool.kernel.eclone_limits import pid_max
 from crtool.kernel.prctl import child_subreaper
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
-from crtool.puppet.thread import await_group_stop
 from crtool.record import replace
 from crtool.resources import registry
 from crtool.resources.files import owners
@@ -184,7 +184,7 @@ class _Restart:
             with child_subreaper(), Ground(snapshot, place) as ground:
                 heritage, puppets = Heritage(prepared, order), dict[int, Newborn]()
                 job: Foreground | Relay | None = None
-                prepared_pidfile: str | None = None
+                prepared_pidfile: Pidfile | None = None
 
                 def undo() -> None:
                     prepared.vanish()
@@ -194,7 +194,7 @@ class _Restart:
                     if job is not None:
                         job.close()
                     if prepared_pidfile is not None:
-                        os.unlink(prepared_pidfile)
+                        prepared_pidfile.discard()
 
                 try:
                     with clocks.stage(Stage.BIRTHS):
@@ -207,15 +207,12 @@ class _Restart:
                     if reader.is_stream:
                         reader.finish()
                     if self.pidfile is not None:
-                        prepared_pidfile = pidfile_beside(self.pidfile, root)
+                        prepared_pidfile = Pidfile(self.pidfile, root)
                     if not self.detach:
                         job = attend_terminal(snapshot, prepared, puppets)
                     if self.ready is not None:
                         self.ready(root)
                     held.enter_context(signals_held())  # what follows is done as a whole
-                    prepared.appear()
-                    prepared.fill_segments()
-                    prepared.files.settle()
                 except BaseException:
                     undo()
                     raise
@@ -224,16 +221,19 @@ class _Restart:
                     for process in living:
                         told = process.record.pids[0] in self.told
                         process.complete(stopped=self.leave_stopped, signal_number=self.signal if told else 0)
-                    _release(living, ground, prepared)
-                prepared.ipc.keep()
+                    prepared.fill_segments()
+                    prepared.revive()
+                with clocks.measured(Stage.RELEASE):
+                    _outlive(living, ground, prepared)
+                    prepared.appear()  # the last that can fail
             except BaseException:
-                undo()
+                with child_subreaper():
+                    undo()
                 raise
-            if self.pidfile is not None and prepared_pidfile is not None:
-                try:
-                    os.rename(prepared_pidfile, self.pidfile)
-                except OSError as error:  # the programs run: what is left is to say so
-                    prepared.warnings.append(f"{self.pidfile} cannot be written: {error.strerror}")
+            with clocks.measured(Stage.RELEASE):
+                let_go(living, ground, prepared)
+            if prepared_pidfile is not None:
+                surely(prepared_pidfile.appear, f"{self.pidfile} cannot be written", prepared.warnings.append)
             result = RestartResult(
                 pid=root,
                 processes=len(snapshot.processes),
@@ -249,7 +249,7 @@ class _Restart:
             try:
                 if prepared.lazy is not None and self.detach and self.detach_image:
                     prepared.lazy.wait()
-                prepared.close()
+                surely(prepared.close, "something of crtool's is left", prepared.warnings.append)
                 reader.close()
                 if self.running is not None:
                     self.running(result)
@@ -265,18 +265,12 @@ class _Restart:
                     job.close()
 
 
-def _release(living: list[Rebuilder], ground: Ground, prepared: Prepared) -> None:
-    """From here on the programs run: everybody is detached, each step for all before the next for any."""
+def _outlive(living: list[Rebuilder], ground: Ground, prepared: Prepared) -> None:
+    """From here on everybody goes on if crtool is killed."""
+    prepared.sweeper.spare_objects()
     ground.outlive()
     for process in living:
         process.outlive()
-    prepared.revive()
-    prepared.close_files()
-    ground.release()
-    for process in living:
-        process.release()
-    stopped_ones = [process for process in living if process.record.stop_signal]
-    await_group_stop([puppet.tid for process in stopped_ones for puppet in process.threads.values()])
 
 
 def _judge_cpu(snapshot: Snapshot, puppet: Newborn) -> None:

@@ -71,7 +71,8 @@ class Stage(Enum):
     that take rights away: credentials, no_new_privs, seccomp. Zombies die here, when nothing can be sent to anybody."""
 
     RELEASE = "release"
-    """Restart. Scratch mappings go, registers come, everybody is detached. From here on the program runs."""
+    """Restart. Scratch mappings go, registers come. When nothing is left that may fail, what others see appears:
+    sockets and files under their names, with what they held. Then all are detached, and the program runs."""
 
 
 class Clock:
@@ -84,11 +85,17 @@ class Clock:
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
         """Measures the block as (part of) *stage*."""
-        start = time.monotonic()
-        faults.point(f"{stage.value} begin")
-        try:
+        with self.measured(stage):
+            faults.point(f"{stage.value} begin")
             yield
             faults.point(f"{stage.value} end")
+
+    @contextmanager
+    def measured(self, stage: Stage) -> Iterator[None]:
+        """The same of a block in which nothing may come between."""
+        start = time.monotonic()
+        try:
+            yield
         finally:
             self.seconds[stage.value] = self.seconds.get(stage.value, 0.0) + time.monotonic() - start
 

@@ -21,6 +21,7 @@ from crtool.engine.ipc import IpcObjects
 from crtool.engine.snapshot import IpcRecord
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel import sysvipc
+from crtool.kernel.sweeper import Sweeper
 from crtool.kernel.syscall import syscall
 from crtool.kernel.sysvipc import Kind, Permissions
 from crtool.resources.ipc import queues, undo
@@ -301,10 +302,10 @@ def test_what_is_there_is_changed_last_and_put_back() -> None:
             return sysvipc.values(semaphores, 2), sysvipc.stat("msg", queue)[0], limits, messages
 
         before = state()
-        objects = IpcObjects(record, lambda warning: None)
+        objects = IpcObjects(record, lambda warning: None, Sweeper())
         objects.make(os.getpid(), own=False)
         assert before == state()
-        objects.settle(lambda inode: -1)
+        objects.settle({})
         assert ((5, 0), owner(queue), (7, 1, 16), [(3, b"message"), None, None, None]) == state()
         sysvipc.send(queue, 8, b"later")
         objects.abandon()

@@ -25,7 +25,7 @@ from crtool.kernel.splice import tee
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
-__all__ = ["PipeEndRecord", "PipeRecord", "content", "make", "open_end", "recognise"]
+__all__ = ["PipeEndRecord", "PipeRecord", "content", "fill", "make", "open_end", "recognise"]
 
 _PIPE_BUF = 4096
 
@@ -85,8 +85,8 @@ def _unread(reader: int, size: int, *, packets: bool) -> tuple[bytes, ...]:
 
 
 def make(record: PipeRecord, path: bytes, shown: str) -> tuple[int, ...]:
-    """The ring, filled: descriptors that keep it open until its ends are. *path*: of the FIFO, empty for a pipe, and
-    how a user knows it.
+    """The ring: descriptors that keep it open until its ends are. *path*: of the FIFO, empty for a pipe, and how a user
+    knows it. A pipe is filled, a FIFO is not yet: others can read what is in it.
     """
     if path:
         try:
@@ -103,17 +103,26 @@ def make(record: PipeRecord, path: bytes, shown: str) -> tuple[int, ...]:
                 f"a pipe of {record.size} bytes cannot be made here: {error.strerror}",
                 "raise /proc/sys/fs/pipe-max-size and pipe-user-pages-soft, or run with CAP_SYS_RESOURCE",
             ) from None
-    if record.unread:
-        writer = os.open(f"/proc/self/fd/{ends[-1]}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if record.packets:
-                _set_flags(writer, os.O_NONBLOCK | os.O_DIRECT)
-            for piece in record.unread:
-                if os.write(writer, piece) != len(piece):
-                    raise EnvironmentDiffers("a pipe does not take what it held", "raise /proc/sys/fs/pipe-max-size")
-        finally:
-            os.close(writer)
+    if not path:
+        fill(record, ends[-1])
     return ends
+
+
+def fill(record: PipeRecord, ring: int) -> None:
+    """Gives a ring, of which *ring* is a descriptor, what was unread."""
+    if not record.unread:
+        return
+    writer = os.open(f"/proc/self/fd/{ring}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if record.packets:
+            _set_flags(writer, os.O_NONBLOCK | os.O_DIRECT)
+        for piece in record.unread:
+            if os.write(writer, piece) != len(piece):
+                raise EnvironmentDiffers("a pipe does not take what it held", "raise /proc/sys/fs/pipe-max-size")
+    except BlockingIOError:
+        raise EnvironmentDiffers("a FIFO does not take what it held", "see who else writes to it") from None
+    finally:
+        os.close(writer)
 
 
 def open_end(record: PipeEndRecord, ring: tuple[int, ...]) -> int:

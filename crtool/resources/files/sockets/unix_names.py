@@ -8,8 +8,8 @@ relative path): the socket gets its old name, and its file is nowhere in the way
 where the file belongs, and when everything else is done the file is renamed to it, over a socket file that nobody
 listens at any more.
 
-Refused: a name that a living socket has, and a path that is something else now. If crtool is killed, a child of its own
-takes the folders away.
+Refused: a name that a living socket has, and a path that is something else now. If crtool is killed, a
+:class:`~crtool.kernel.sweeper.Sweeper` takes the folders away.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import stat
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel import sockets
-from crtool.kernel.outliving import Outliving
 from crtool.kernel.resolve import Diverted, resolve
 from crtool.kernel.standin import stand_in
+from crtool.kernel.sweeper import Sweeper
 from crtool.kernel.unix_diag import ESTABLISHED, UnixSocket
 from crtool.record import dataclass
 from crtool.resources.files.outside import Outside
@@ -38,7 +37,6 @@ __all__ = ["Names", "address"]
 
 _AF_UNIX = b"\x01\0"
 _LIVES = 0o666
-_LONGEST = 4096  # bytes of a path (PATH_MAX)
 
 
 def address(name: bytes) -> bytes:
@@ -67,14 +65,14 @@ class _Bound:
 class Names:
     """Names that are given to sockets of ours."""
 
-    def __init__(self, known: Mapping[int, UnixSocket]) -> None:
+    def __init__(self, known: Mapping[int, UnixSocket], sweeper: Sweeper) -> None:
         """*known*: all sockets that there are."""
+        self._sweeper = sweeper
         self._known = known
         self._bound: list[_Bound] = []
         self._by_fd: dict[int, bytes] = {}  # socket → address to connect to
         self._opened: list[int] = []
         self._folders: list[bytes] = []
-        self._sweeper: Outliving | None = None  # takes them away if crtool is killed
         self._made: list[bytes] = []  # files that were put where there was none
 
     def close(self) -> None:
@@ -85,9 +83,6 @@ class Names:
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
         self._folders.clear()
-        if self._sweeper is not None:
-            self._sweeper.close()
-            self._sweeper = None
 
     def abandon(self) -> None:
         """Takes away files that were put in their place, since there will be nobody behind them."""
@@ -171,14 +166,9 @@ class Names:
 
     def _room(self, fd: int, name: bytes, record: BoundFileRecord | None) -> _Bound:
         parent = os.path.dirname(record.path) if record is not None and not record.deleted else b""
-        number = len(self._folders)
-        if parent:
-            root = os.path.join(parent, b".crtool-%d-%d" % (os.getpid(), number))
-        else:
-            root = os.path.join(os.fsencode(tempfile.gettempdir()), b".crtool-%s" % secrets.token_hex(8).encode())
-        if self._sweeper is None:
-            self._sweeper = Outliving(_sweep)
-        self._sweeper.line.send(root)  # before it is there
+        beside = parent or os.fsencode(tempfile.gettempdir())
+        root = os.path.join(beside, b".crtool-%s" % secrets.token_hex(8).encode())
+        self._sweeper.announce("folder", os.path.abspath(root))
         try:
             os.mkdir(root, 0o700)
         except OSError as error:
@@ -196,15 +186,6 @@ class Names:
                 folder = os.path.join(folder, part)
                 os.makedirs(folder, exist_ok=True)
         return bound
-
-
-def _sweep(line: socket.socket, _await_end: Callable[[], None]) -> None:
-    """In the sweeper. If all is well there is nothing left to be taken away."""
-    folders = []
-    while folder := line.recv(_LONGEST):
-        folders.append(folder)
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _bind_all(paths: Sequence[_Bound]) -> Sequence[int]:

@@ -25,6 +25,7 @@ from typing import TypeVar
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel import sockets
 from crtool.kernel.standin import stand_in
+from crtool.kernel.sweeper import Sweeper
 from crtool.kernel.unix_diag import ESTABLISHED, LISTEN
 from crtool.resources.files.sockets import unix
 from crtool.resources.files.sockets.option_table import FILLED, FRESH
@@ -48,7 +49,9 @@ _NOBODY = MakerRecord(0, -1, -1, None)
 class RemadeSockets:
     """The unix sockets of a restart under way."""
 
-    def __init__(self, records: Iterable[UnixRecord], warn: Callable[[str], None], *, apart: bool) -> None:
+    def __init__(
+        self, records: Iterable[UnixRecord], warn: Callable[[str], None], sweeper: Sweeper, *, apart: bool
+    ) -> None:
         """*apart*: the PIDs of the image will be those of another PID namespace."""
         self._records = {record.inode: record for record in records}
         self._warn = warn
@@ -62,7 +65,7 @@ class RemadeSockets:
         self._helpers: list[int] = []
         self._warned: set[str] = set()
         self._groups: dict[tuple[int, ...], bool] = {}  # whether a stand-in may have them
-        self._names = Names(census() if self._records else {})
+        self._names = Names(census() if self._records else {}, sweeper)
 
     def close(self) -> None:
         """Closes what is held here; descriptors that were given out stay."""
