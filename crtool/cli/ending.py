@@ -154,8 +154,6 @@ def complain_about_bug(error: Exception, *, trace: bool) -> int:
         _show_trace(error)
     if isinstance(error, OSError):
         about = f"{error.strerror or error}" + (f": {os.fsdecode(error.filename)}" if error.filename else "")
-    elif isinstance(error, MemoryError):
-        about = "out of memory"
     else:
         about = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
     remedy = None if trace else "run it again with CRTOOL_DEBUG=1 and report what it prints"

@@ -26,6 +26,7 @@ from crtool.cli.ending import (
 from crtool.cli.group import VerbGroup
 from crtool.cli.options import verbosity
 from crtool.errors import CrtoolError, TargetError, UsageError
+from crtool.used_up import used_up
 
 __all__ = ["cli", "main", "run"]
 
@@ -80,7 +81,7 @@ def main(args: Sequence[str]) -> int:
     except click.ClickException as error:
         return complain_about_usage(error)
     except CrtoolError as error:
-        return complain(error, trace=_wants_trace(context))
+        return complain(used_up(error) or error, trace=_wants_trace(context))
     except (KeyboardInterrupt, Interrupted) as reason:
         number = reason.number if isinstance(reason, Interrupted) else signal.SIGINT
         say(f"crtool: interrupted by {signal.Signals(number).name}")
@@ -88,6 +89,8 @@ def main(args: Sequence[str]) -> int:
     except BrokenPipeError:
         end_by_signal(signal.SIGPIPE)  # `crtool show … | head`: what other programs do
     except Exception as error:  # noqa: BLE001 - the last line of defence
+        if (lack := used_up(error)) is not None:
+            return complain(lack)
         return complain_about_bug(error, trace=_wants_trace(context))
 
 

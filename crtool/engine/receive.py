@@ -12,6 +12,7 @@ from crtool.engine.restart import restart
 from crtool.engine.results import RestartResult
 from crtool.engine.where import ClockPolicy
 from crtool.errors import CrtoolError, EnvironmentDiffers, InternalError
+from crtool.used_up import used_up
 
 __all__ = ["receive"]
 
@@ -45,9 +46,9 @@ def receive(*, pidns: bool | None = None, clock: ClockPolicy = "auto") -> int:
         say(answers, "hello", PROTOCOL)
         restart(incoming.image, detach=True, pidns=pidns, clock=clock, ready=ready, running=running)
     except CrtoolError as error:
-        return _fail(answers, error)
+        return _fail(answers, used_up(error) or error)
     except Exception as error:  # noqa: BLE001 - nobody would see a trace
-        return _fail(answers, InternalError(f"unexpected {type(error).__name__}: {error}"))
+        return _fail(answers, used_up(error) or InternalError(f"unexpected {type(error).__name__}: {error}"))
     return 0
 
 

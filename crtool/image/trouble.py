@@ -7,6 +7,7 @@ import os
 import re
 
 from crtool.errors import CrtoolError, EnvironmentDiffers, ImageError, NotFound, TargetError
+from crtool.used_up import used_up
 
 __all__ = ["ANOTHER_COPY", "Path", "cannot_read", "cannot_write", "damaged", "is_url", "shown"]
 
@@ -51,13 +52,17 @@ def damaged(name: str, section: str, detail: str) -> ImageError:
 
 
 def cannot_write(name: str, error: OSError) -> CrtoolError:
-    """The image *name* cannot be written, for a reason that lies in the place where it was to be."""
+    """The image *name* cannot be written, for a reason that lies in the place where it was to be, or in the machine."""
+    if (lack := used_up(OSError(error.errno, "", name))) is not None:
+        return lack
     cause, remedy = PLACE.get(error.errno or 0, (error.strerror or str(error), "choose another folder with -o"))
     return EnvironmentDiffers(f"{name}: the image cannot be written: {cause}", remedy)
 
 
 def cannot_read(name: str, error: OSError) -> CrtoolError:
     """The image *name* cannot be opened or read."""
+    if (lack := used_up(OSError(error.errno, "", name))) is not None:
+        return lack
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return NotFound(f"{name}: no such image", "see the name; the images of a folder are listed by: ls *.crt")
     if error.errno in (errno.EACCES, errno.EPERM):

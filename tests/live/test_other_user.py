@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -126,6 +127,18 @@ def test_what_only_root_may_open_is_not_opened(folder: Path) -> None:
     assert f"crtool: {secret} cannot be opened: Permission denied" == done.stderr.splitlines()[-2]
     assert done.stderr == dry.stderr
     assert 0 == crtool("restart", image, "--detach").returncode  # root may
+
+
+def test_a_listening_socket(folder: Path) -> None:
+    """An ordinary user may listen, but need not be granted the filter that keeps others out until all is there."""
+    listening = "import socket; server = socket.create_server(('127.0.0.1', 0))\n"
+    image, _ = saved(folder, f"{listening}open('port', 'w').write(str(server.getsockname()[1]))")
+    port = int((folder / "port").read_text())
+
+    done = crtool("restart", image, "--user", ID, "--detach")
+
+    assert 0 == done.returncode, done.stderr
+    socket.create_connection(("127.0.0.1", port), 10).close()
 
 
 @pytest.mark.parametrize("way", ["identity", "passphrase"])

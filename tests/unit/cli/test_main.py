@@ -142,7 +142,6 @@ def test_what_a_user_can_meet_never_shows_a_trace(run, engine, monkeypatch, opti
         (ValueError("two\nlines"), "unexpected ValueError: two lines"),
         (OSError(28, "No space left on device", "/a"), "No space left on device: /a"),
         (OSError(5, "Input/output error"), "Input/output error"),
-        (MemoryError(), "out of memory"),
     ],
 )
 def test_what_nobody_foresaw_is_one_line_too(run, engine, error, line):
@@ -156,8 +155,31 @@ def test_what_nobody_foresaw_is_one_line_too(run, engine, error, line):
     )
 
 
+@pytest.mark.parametrize(
+    ("error", "line", "remedy"),
+    [
+        (MemoryError(), "no memory is left, or a limit on it is reached", "vm.max_map_count"),
+        (OSError(12, "clone: Cannot allocate memory"), "no memory is left, or a limit on it is reached", "free some"),
+        (OSError(23, "Too many open files in system", "/a"), "/a: the machine has too many files open", "fs.file-max"),
+        (OSError(24, "Too many open files"), "too many files are open at once", "ulimit -n"),
+        (
+            RemoteCallError("mmap", [0], 12, 4711),
+            "PID 4711: mmap(0) failed: Cannot allocate memory (ENOMEM): no memory is left, or a limit on it is reached",
+            "free some",
+        ),
+    ],
+)
+def test_what_the_machine_has_no_more_of_is_no_failure_of_crtool(run, engine, error, line, remedy):
+    engine.error = error
+
+    ending = run("checkpoint", "4711")
+
+    said, told = ending.stderr.splitlines()
+    assert (126, f"crtool: {line}", True) == (ending.status, said, remedy in told)
+
+
 @pytest.mark.parametrize(("options", "debug"), [(("-vv",), "0"), ((), "1")])
-@pytest.mark.parametrize("error", [ValueError("x"), RemoteCallError("mmap", [0], 12, 4711)])
+@pytest.mark.parametrize("error", [ValueError("x"), RemoteCallError("mmap", [0], 22, 4711)])
 def test_a_trace_for_those_who_ask(run, engine, monkeypatch, options, debug, error):
     monkeypatch.setenv("CRTOOL_DEBUG", debug)
     engine.error = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from crtool.errors import EnvironmentDiffers, TimeoutExpired
+from crtool.errors import CrtoolError, EnvironmentDiffers, TimeoutExpired
 from crtool.image.place import NewFile, Pipe, Place
+from crtool.image.trouble import cannot_read, cannot_write
 
 Ends = tuple[int, int]
 
@@ -106,3 +108,16 @@ def test_a_file_is_not_waited_for(tmp_path: Path) -> None:
         place.write(b"image")
         place.hand_over(hurry)
         place.commit()
+
+
+@pytest.mark.parametrize("told", [cannot_read, cannot_write])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_what_the_machine_lacks_is_no_fault_of_the_place(
+    told: Callable[[str, OSError], CrtoolError], number: int
+) -> None:
+    error = told("name", OSError(number, os.strerror(number)))
+
+    assert (126, True) == (error.status, error.message.startswith("name: "))
+    assert error.remedy is not None
+    assert "-o" not in error.remedy
+    assert "copy" not in error.remedy

@@ -51,6 +51,7 @@ class Remade:
         self._warn = warn
         self._who = who
         self._made: dict[int, int] = {}  # id of a record → descriptor
+        self._unguarded: set[int] = set()  # ids of records that listen without a filter
         self._next_port = 1  # of other ends that never were
 
     def make(self) -> None:
@@ -144,7 +145,12 @@ class Remade:
 
     def _listen(self, record: TcpRecord) -> None:
         fd = self._made[id(record)]
-        tcp.drop_everything(fd)
+        try:
+            tcp.drop_everything(fd)
+        except PermissionError:
+            # Some kernels grant it to root only. Without it a connection may be made already, to wait with the others
+            # until it is accepted; a restart that fails then resets it, as any server does that ends at its beginning.
+            self._unguarded.add(id(record))
         self._occupy(record, lambda: sockets.listen(fd, record.backlog))
 
     def _connected(self, record: TcpRecord) -> int:
@@ -292,7 +298,7 @@ class Remade:
                 continue
             if record.connection is not None:
                 self._resume(fd, record, record.connection)
-            elif record.state is State.LISTEN:
+            elif record.state is State.LISTEN and id(record) not in self._unguarded:
                 sockets.setsockopt(fd, SOL_SOCKET, socket_abi.SO_DETACH_FILTER, 0)
             TABLE.restore(fd, record.options, FILLED, _shown(record), self._warn)
         for record in late:
