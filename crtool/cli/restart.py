@@ -90,8 +90,8 @@ _NOTES = (
     (
         "FILES THAT HAVE BEEN REPLACED",
         "A path may lead to something else by now. A program or library whose times or inode are not those that it had "
-        "is read, and must have the content that it had (SHA-256). Another file of the same size is taken with a "
-        "warning, unless it has the time of the old one, as a copy has. A path that leads through a symbolic link "
+        "is read, and must have the content that it had (SHA-256). Another file is taken with a warning, whatever its "
+        "times are; so is one that has another owner or mode. A path that leads through a symbolic link "
         "is followed if the link belongs to root or to the caller; a link of somebody else stands in the way, since it "
         "was not there at the checkpoint. With --files ignore all of these are only warned of. What was looked at is "
         "held, and that is what is opened, whatever is put in its place meanwhile.",

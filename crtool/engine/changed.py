@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Literal
 
 from crtool.abi import mman
+from crtool.engine import swapped
 from crtool.engine.digests import digest
 from crtool.engine.snapshot import Snapshot
 from crtool.errors import EnvironmentDiffers
@@ -84,11 +85,12 @@ class FileJudge:
         if self._changed == "restore" and record.kept is not None:
             return self._put_back(index, record, fill, same)
         now = os.fstat(self._hold(index, record))
-        fatal, differs = inodes.changes(record, now)
+        fatal, differs = swapped.changes(record, now)
         if fatal:
             raise EnvironmentDiffers(fatal, self._remedy(record))
+        known = False
         if not differs:
-            self._judge_replaced(index, record, now)
+            known = self._has_its_digest(index, record, now)
         elif index not in self._readers or self._changed == "ignore":
             self._warn(differs)
         elif self._changed == "truncate" and now.st_size > record.size:
@@ -98,6 +100,8 @@ class FileJudge:
             self._longer.append((record, self._found[index]))
         else:
             raise EnvironmentDiffers(differs, f"{self._remedy(record)}, or choose --files ignore")
+        for other in swapped.differences(record, now, content_is_known=known):
+            self._warn(other)
         return -1
 
     def _hold(self, index: int, record: PathRecord) -> int:
@@ -120,22 +124,17 @@ class FileJudge:
             self._warn(differs)
             return os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
 
-    def _judge_replaced(self, index: int, record: PathRecord, now: os.stat_result) -> None:
-        """Of the same size, is it the same file? For programs and libraries it is the content that counts."""
-        if not stat.S_ISREG(record.mode):
-            return
-        same_inode = (now.st_dev, now.st_ino) == (record.device, record.inode)
-        if index in self._programs and record.digest:
-            if same_inode and (now.st_mtime_ns, now.st_ctime_ns) == (record.mtime_ns, record.ctime_ns):
-                return
-            if self._digest(index) == record.digest:
-                return
-            differs = f"{_shown(record)} has other content than the program or library that was executed"
-            if self._changed != "ignore":
-                raise EnvironmentDiffers(differs, f"{self._remedy(record)}, or choose --files ignore")
-            self._warn(differs)
-        elif not same_inode and now.st_mtime_ns != record.mtime_ns:
-            self._warn(f"{_shown(record)} is not the file that it was, but another one of the same size")
+    def _has_its_digest(self, index: int, record: PathRecord, now: os.stat_result) -> bool:
+        """Of programs and libraries of the same size it is the content that counts; False of all other files."""
+        if not stat.S_ISREG(record.mode) or index not in self._programs or not record.digest:
+            return False
+        if inodes.version_of(now) == inodes.recorded_version(record) or self._digest(index) == record.digest:
+            return True
+        differs = f"{_shown(record)} has other content than the program or library that was executed"
+        if self._changed != "ignore":
+            raise EnvironmentDiffers(differs, f"{self._remedy(record)}, or choose --files ignore")
+        self._warn(differs)
+        return True  # said already
 
     def _digest(self, index: int) -> bytes:
         """Of what stands there; empty if it may only be executed."""
@@ -285,6 +284,8 @@ class FileJudge:
     def would_put_back(self, index: int, record: PathRecord, same: Same) -> bool:
         """Whether a file that the image has is another one now; EnvironmentDiffers if it could not be put back."""
         if self._is_as_it_was(index, record, same):
+            for other in swapped.differences(record, os.fstat(self._found[index]), content_is_known=True):
+                self._warn(other)
             return False
         if record.path in _mount_points():
             raise EnvironmentDiffers(f"{_shown(record)} is mounted here and cannot be put back", self._remedy(record))
@@ -301,7 +302,7 @@ class FileJudge:
             raise EnvironmentDiffers(f"{_shown(record)} is now a file of another type", "move it out of the way")
         if now.st_size != record.size:
             return False
-        if (now.st_dev, now.st_ino, now.st_mtime_ns) == (record.device, record.inode, record.mtime_ns):
+        if inodes.version_of(now) == inodes.recorded_version(record):
             return True
         try:
             fd = inodes.reopen(self._found[index], os.O_RDONLY)

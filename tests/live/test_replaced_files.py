@@ -109,15 +109,62 @@ def test_another_file_of_the_same_size(log: Path) -> None:
     assert f"{log} is not the file that it was, but another one of the same size" in done.stderr
 
 
-def test_a_copy_with_its_times(log: Path) -> None:
-    """As a tree is moved to another place: nothing is said."""
-    copy = log.with_suffix(".copy")
-    shutil.copy2(log, copy)
-    os.rename(copy, log)
+def test_another_file_with_the_same_times(log: Path) -> None:
+    """The mtime is set by whoever owns a file; the inode is another one all the same."""
+    before = log.stat()
+    replace(log, b"abcdefghij")
+    os.utime(log, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    done = crtool("restart", "--detach", log.parents[1] / "image")
+    dry = crtool("restart", "--dry-run", log.parents[1] / "image")
+
+    words = f"crtool: warning: {log} is not the file that it was, but another one of the same size\n"
+    assert [(0, words), (0, words)] == [(each.returncode, each.stderr) for each in (done, dry)]
+
+
+def test_another_file_of_another_size(log: Path) -> None:
+    """That it is another one is said beside what has become of the size."""
+    replace(log, b"abcdefghijk")
+
+    done = crtool("restart", "--detach", "--files", "ignore", log.parents[1] / "image")
+
+    assert 0 == done.returncode, done.stderr
+    assert f"{log} had 10 bytes and has 11 now\n" in done.stderr
+    assert f"{log} is not the file that it was, but another one\n" in done.stderr
+
+
+@pytest.mark.parametrize("policy", ["refuse", "restore"])
+def test_another_mode(policy: str, log: Path) -> None:
+    log.chmod(0o666)
+
+    done = crtool("restart", "--detach", "--files", policy, log.parents[1] / "image")
+
+    assert (0, f"crtool: warning: {log} had mode 0644 and has 0666 now\n") == (done.returncode, done.stderr)
+
+
+@root_only
+def test_another_owner_and_mode(log: Path) -> None:
+    os.chown(log, SOMEBODY, -1)
+    os.chown(log.parents[1], -1, SOMEBODY)  # the working folder of the program
+    group = os.getegid()
 
     done = crtool("restart", "--detach", log.parents[1] / "image")
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert 0 == done.returncode, done.stderr
+    assert f"{log} belonged to user 0, group {group}, and to {SOMEBODY}, {group} now\n" in done.stderr
+    assert f"{log.parents[1]} belonged to user 0, group {group}, and to 0, {SOMEBODY} now\n" in done.stderr
+
+
+def test_content_that_was_changed_in_place_with_the_same_times(log: Path) -> None:
+    """To be put back: nobody can set the ctime, which tells that the content has to be compared."""
+    before = log.stat()
+    log.write_bytes(b"abcdefghij")
+    os.utime(log, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    done = crtool("restart", "--detach", "--files", "restore", log.parents[1] / "image")
+
+    assert 0 == done.returncode, done.stderr
+    assert b"0123456789" == log.read_bytes()
 
 
 @pytest.fixture
@@ -154,9 +201,10 @@ def test_a_link_that_is_taken_all_the_same(log: Path, elsewhere: Path) -> None:
 
 
 def test_a_link_of_ones_own(log: Path, elsewhere: Path) -> None:
-    """As an administrator moves a folder to another disk."""
+    """As an administrator moves a folder to another disk: the file is another one, which may have been there before."""
     shutil.copy2(log.parents[1] / "old" / "log", elsewhere)
 
     done = crtool("restart", "--detach", log.parents[1] / "image")
 
-    assert (0, "") == (done.returncode, done.stderr)
+    words = f"crtool: warning: {log} is not the file that it was, but another one of the same size\n"
+    assert (0, words) == (done.returncode, done.stderr)

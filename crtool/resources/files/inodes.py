@@ -40,12 +40,12 @@ __all__ = [
     "RingMemoryRecord",
     "SharedMemoryRecord",
     "Version",
-    "changes",
     "data_extents",
     "describe",
     "is_segment",
     "kept",
     "make",
+    "recorded_version",
     "version_of",
 ]
 
@@ -72,7 +72,7 @@ class ContentRecord:
 class KeptRecord:
     """What it takes to put a file back under its name."""
 
-    uid: int
+    uid: int  # who is to own it
     gid: int
     content: ContentRecord
 
@@ -85,6 +85,8 @@ class PathRecord:
     device: int  # st_dev
     inode: int  # st_ino
     mode: int  # st_mode, with the type
+    uid: int  # st_uid
+    gid: int  # st_gid
     rdev: int  # st_rdev of a device
     size: int  # bytes
     mtime_ns: int  # last change of the content
@@ -171,6 +173,8 @@ def describe(
             device=info.st_dev,
             inode=info.st_ino,
             mode=info.st_mode,
+            uid=info.st_uid,
+            gid=info.st_gid,
             rdev=info.st_rdev,
             size=info.st_size,
             mtime_ns=info.st_mtime_ns,
@@ -213,8 +217,7 @@ def kept(fd: int, record: PathRecord, reserve: Reserve) -> KeptRecord | None:
     """What it takes to put back the file that *fd* (of ours) refers to; None if it has no content of its own."""
     if not stat.S_ISREG(record.mode) or record.path.startswith(_UNREAL):
         return None
-    info = os.fstat(fd)
-    return KeptRecord(info.st_uid, info.st_gid, _content(fd, info, reserve))
+    return KeptRecord(record.uid, record.gid, _content(fd, os.fstat(fd), reserve))
 
 
 def _current_name(link: bytes, info: os.stat_result) -> bytes | None:
@@ -297,16 +300,9 @@ def version_of(info: os.stat_result) -> Version:
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-def changes(record: PathRecord, now: os.stat_result) -> tuple[str | None, str | None]:
-    """Compares with what stands at the recorded path now: (what makes it unusable, what merely differs)."""
-    name = record.path.decode(errors="replace")
-    if stat.S_IFMT(now.st_mode) != stat.S_IFMT(record.mode):
-        return f"{name} is now a file of another type", None
-    if now.st_rdev != record.rdev:
-        return f"{name} is now another device", None
-    if stat.S_ISREG(record.mode) and now.st_size != record.size:
-        return None, f"{name} had {record.size} bytes and has {now.st_size} now"
-    return None, None
+def recorded_version(record: PathRecord) -> Version:
+    """The same, of the file as it was."""
+    return (record.device, record.inode, record.size, record.mtime_ns, record.ctime_ns)
 
 
 def make(record: InodeRecord, fill: Callable[[int, ContentRecord], None]) -> int:

@@ -57,7 +57,7 @@ MEMORY = {
     "exe": 0,
     "rings": (RING,),
 }
-FILE = PathRecord(b"/bin/sh", 1, 2, 0o100755, 0, 10, 0, 0)
+FILE = PathRecord(b"/bin/sh", 1, 2, 0o100755, 0, 0, 0, 10, 0, 0)
 DELETED = DeletedRecord(b"/gone", 0o100600, 0, 0, 0, 0, ContentRecord(5, ((0, 5),), 8192))
 REGULAR = RegularRecord(1, 0, 0, 0)
 DATA = 3 * 4096
