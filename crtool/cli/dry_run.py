@@ -35,6 +35,7 @@ def _rows(result: DryRunResult) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "security label", (f"{result.label or 'none'}, that of crtool",)
     yield "seccomp", (f"filters on {result.seccomp} of {result.threads} threads",)
     yield "no_new_privs", (f"on {result.no_new_privs} of {result.threads} threads",)
+    yield "above crtool's", result.raised
     yield "opened to write", result.written
     yield "truncated", result.truncated
     yield "replaced", result.replaced

@@ -130,10 +130,10 @@ _NOTES = (
         "With --dry-run nothing is made, opened or born. The image is verified and judged as for a restart; what would "
         "be granted and touched is listed, as a table or, with --json, as an object (DryRunResult): user and group "
         "ids, capabilities, setuid programs, the security label, seccomp, namespaces, PIDs, files that are opened for "
-        "writing, cut or replaced, and sockets. The exit status is 0, or the one with which the restart would have "
-        "ended before it made anything. What only shows in the making, like a port that somebody else has, or a "
-        "capability that crtool lacks, does not show here. An image that belongs to others is listed only with "
-        "--trust, here too.",
+        "writing, cut or replaced, sockets, and priorities and limits above crtool's own. The exit status is 0, or the "
+        "one with which the restart would have ended before it made anything. What only shows in the making, like a "
+        "port that somebody else has, or a capability that crtool lacks, does not show here. An image that belongs to "
+        "others is listed only with --trust, here too.",
     ),
     (
         "MEMORY THAT COMES LATER",

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from crtool.abi import capability as cap
-from crtool.abi import mman
 from crtool.abi.userfaultfd import FEATURE_EVENTS
+from crtool.engine import touched
 from crtool.engine.admit import admit
 from crtool.engine.changed import ChangedFiles
 from crtool.engine.forest import forest_of
@@ -30,16 +29,14 @@ from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
 from crtool.kernel import userfault
 from crtool.kernel.eclone_limits import pid_max
-from crtool.resources.files.inodes import ContentRecord, DeletedRecord, MountedRecord, PathRecord
+from crtool.puppet.stem import Surroundings
+from crtool.resources.files import mqueue, tty_device
+from crtool.resources.files.inodes import ContentRecord, DeletedRecord, PathRecord
 from crtool.resources.files.mqueue import MqueueRecord
-from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
-from crtool.resources.files.sockets.datagram import InetRecord
-from crtool.resources.files.sockets.packet import PacketRecord
-from crtool.resources.files.sockets.tcp import TcpRecord
-from crtool.resources.files.sockets.tcp import show as show_address
-from crtool.resources.files.sockets.unix import UnixRecord, shown_name
-from crtool.resources.files.tun import TunRecord
+from crtool.resources.files.sockets.unix import UnixRecord
+from crtool.resources.files.sockets.unix_remake import RemadeSockets
+from crtool.resources.files.tty_device import TtyDeviceRecord
 from crtool.resources.memory.lazy import cannot_come_later, may_be_lazy
 from crtool.resources.namespaces import own_mounts
 from crtool.resources.namespaces.cgroup import CgroupNamespaceRecord
@@ -89,6 +86,7 @@ def dry_run(
             replaced = [_shown(record.path) for record in _judge_files(snapshot, prepared, files)]
             truncated = [_shown(path) for path in prepared.files.to_be_cut]
             warnings += prepared.warnings
+    _judge_descriptions(snapshot, place.surroundings)
     made, changed = judge_objects(snapshot.ipc, own=place.surroundings.ipc, warn=warnings.append)
     for below in snapshot.ipc_below:
         made += judge_objects(below, own=True, warn=warnings.append)[0]
@@ -108,16 +106,17 @@ def dry_run(
         users=tuple(sorted({number for each in credentials for number in each.uids})),
         groups=tuple(sorted({number for each in credentials for number in (*each.gids, *each.groups)})),
         capabilities=tuple(cap.name(number) for number in cap.numbers(capabilities)),
-        setuid=_once(_setuid(snapshot)),
+        setuid=_once(touched.setuid(snapshot)),
         label=_own_label(),
         seccomp=sum(each.seccomp.strict or bool(each.seccomp.filters) for each in settings),
         no_new_privs=sum(each.seccomp.no_new_privs for each in settings),
         threads=len(settings),
-        written=_once(_written(snapshot)),
+        written=_once(touched.written(snapshot)),
         truncated=tuple(truncated),
-        replaced=_once([*replaced, *_replaced_sockets(snapshot)]),
+        replaced=_once([*replaced, *touched.replaced_sockets(snapshot)]),
         deleted=_once(_shown(each.path) for each in snapshot.files.inodes if isinstance(each, DeletedRecord)),
-        bound=_once(_bound(snapshot)),
+        bound=_once(touched.bound(snapshot)),
+        raised=_once(touched.raised(snapshot)),
         ipc_made=tuple(made),
         ipc_changed=tuple(changed),
         told=tuple(sorted(told)),
@@ -156,6 +155,23 @@ def _judge_files(snapshot: Snapshot, prepared: Prepared, files: ChangedFiles) ->
     for description in snapshot.files.descriptions:
         if isinstance(description, RegularRecord) and not description.flags & os.O_PATH:
             _judge_rights(snapshot, description, files)
+
+
+def _judge_descriptions(snapshot: Snapshot, around: Surroundings) -> None:
+    """Judges what is not a file and can be looked at: unix sockets in the file system, message queues, terminals."""
+    sockets = (each for each in snapshot.files.descriptions if isinstance(each, UnixRecord))
+    RemadeSockets(sockets, _say_nothing, apart=around.pids).judge()
+    queues = None if not around.ipc or snapshot.ipc is None else {each.name for each in snapshot.ipc.posix}
+    for record in snapshot.files.descriptions:
+        match record:
+            case MqueueRecord():
+                mqueue.judge(record, queues)
+            case TtyDeviceRecord():
+                tty_device.judge(record)
+
+
+def _say_nothing(warning: str) -> None:
+    """What only the making of sockets has to tell."""
 
 
 def _never_fill(fd: int, content: ContentRecord) -> None:
@@ -201,66 +217,6 @@ def _namespaces(snapshot: Snapshot) -> Iterator[str]:
                 for own in record.own:
                     what = own.source if own.content is None else b"tmpfs"
                     yield f"mount of {own.point.decode(errors='replace')} ({what.decode(errors='replace')})"
-
-
-def _setuid(snapshot: Snapshot) -> Iterator[str]:
-    """Programs and mapped code with a set-user-ID or set-group-ID bit, at the checkpoint or now."""
-    for memory in snapshot.memories:
-        mapped = [each.inode for each in memory.mappings if each.inode >= 0 and each.protection & mman.PROT_EXEC]
-        for index in (memory.exe, *mapped):
-            record = snapshot.files.inodes[index]
-            if isinstance(record, PathRecord | DeletedRecord):
-                modes = [record.mode]
-                if isinstance(record, PathRecord):
-                    modes.append(os.lstat(record.path).st_mode if os.path.lexists(record.path) else 0)
-                if any(mode & (stat.S_ISUID | stat.S_ISGID) for mode in modes):
-                    yield _shown(record.path)
-
-
-def _written(snapshot: Snapshot) -> Iterator[str]:
-    """Files with a name that are opened for writing, by a descriptor or by a shared mapping."""
-    inodes = [each.inode for memory in snapshot.memories for each in memory.mappings if each.shared and each.may_write]
-    for description in snapshot.files.descriptions:
-        if isinstance(description, RegularRecord | PipeEndRecord) and not description.flags & os.O_PATH:
-            if description.flags & os.O_ACCMODE == os.O_RDONLY:
-                continue
-            if isinstance(description, RegularRecord):
-                inodes.append(description.inode)
-            else:
-                inodes.append(snapshot.files.pipes[description.pipe].inode)
-    for index in inodes:
-        record = snapshot.files.inodes[index] if index >= 0 else None
-        if isinstance(record, PathRecord | MountedRecord):
-            yield _shown(record.path)
-
-
-def _replaced_sockets(snapshot: Snapshot) -> Iterator[str]:
-    """Files of unix sockets that are there and would make room for new ones."""
-    for record in snapshot.files.descriptions:
-        file = record.file if isinstance(record, UnixRecord) else None
-        if file is not None and not file.deleted and os.path.lexists(file.path):
-            yield _shown(file.path)
-
-
-def _bound(snapshot: Snapshot) -> Iterator[str]:
-    for record in snapshot.files.descriptions:
-        match record:
-            case TcpRecord(local=local) if local:
-                yield f"tcp {show_address(local)}"
-            case InetRecord(local=local) if local:
-                protocol = "udp" if record.protocol == _IPPROTO_UDP else f"protocol {record.protocol}"
-                yield f"{protocol} {show_address(local)}"
-            case MqueueRecord() if record.name:
-                yield f"message queue {_shown(record.name)}"
-            case TunRecord() if record.name:
-                yield f"network interface {_shown(record.name)}"
-            case PacketRecord():
-                yield f"packet {_shown(record.device) or '*'}"
-            case UnixRecord() if record.name:
-                yield shown_name(record.name)
-
-
-_IPPROTO_UDP = 17  # include/uapi/linux/in.h
 
 
 def _own_label() -> str:

@@ -95,6 +95,7 @@ class DryRunResult:
     replaced: tuple[str, ...]  # files put back from the image, and sockets in the file system
     deleted: tuple[str, ...]  # names under which a file is made and unlinked at once, since it was deleted
     bound: tuple[str, ...]  # kind and address of sockets; POSIX message queues and network interfaces by their names
+    raised: tuple[str, ...]  # what any thread or process would have more of than crtool: priority, OOM score, limits
     ipc_made: tuple[str, ...]  # System V IPC objects that are made: kind and id
     ipc_changed: tuple[str, ...]  # … that are there already, and get the content that they had
     told: tuple[int, ...]  # PIDs, as of pids, of those who get the signal that was asked for

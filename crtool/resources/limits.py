@@ -17,6 +17,7 @@ again.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from functools import lru_cache
 
 from crtool.abi import capability as cap
@@ -27,7 +28,7 @@ from crtool.procfs.read import read
 from crtool.puppet.batch import Batch
 from crtool.record import dataclass
 
-__all__ = ["LimitRecord", "LimitsRecord", "dump", "missing", "restore"]
+__all__ = ["LimitRecord", "LimitsRecord", "above", "dump", "missing", "restore"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,14 @@ def _record(text: bytes) -> LimitsRecord:
     return LimitsRecord(
         tuple(LimitRecord(number, one.name, one.soft, one.hard) for number, one in sorted(found.items()))
     )
+
+
+def above(record: LimitsRecord, own: LimitsRecord) -> Iterator[str]:
+    """The limits that would be higher than those of a process with *own*, in words."""
+    for here, wanted in _pairs(record, own):
+        for kind, old, new in (("soft", here.soft, wanted.soft), ("hard", here.hard, wanted.hard)):
+            if new > old:
+                yield f"{wanted.name} {kind} {_shown(new)}, that of crtool is {_shown(old)}"
 
 
 def missing(record: LimitsRecord, born: LimitsRecord, capabilities: int) -> list[str]:

@@ -14,13 +14,14 @@ that a holder of that capability has set for an ancestor, or 0. That lower bound
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from crtool.errors import EnvironmentDiffers
 from crtool.procfs import scalars
 from crtool.procfs.read import open_file, read
 from crtool.record import dataclass
 
-__all__ = ["OomRecord", "dump", "restore_from_outside"]
+__all__ = ["OomRecord", "above", "dump", "restore_from_outside"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ class OomRecord:
 def dump(pid: int) -> OomRecord:
     """The value of any process."""
     return OomRecord(scalars.oom_score_adj(read(pid, "oom_score_adj")))
+
+
+def above(record: OomRecord, own: OomRecord) -> Iterator[str]:
+    """Whether the kernel would spare a process longer than one with *own*, in words."""
+    if record.score_adj < own.score_adj:
+        yield f"oom_score_adj {record.score_adj}, that of crtool is {own.score_adj}"
 
 
 def restore_from_outside(pid: int, record: OomRecord, born: OomRecord) -> None:

@@ -17,6 +17,7 @@ crtool set, mostly for lack of CAP_SYS_NICE. Core scheduling cookies (PR_SCHED_C
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import cache
 
 from crtool.abi import sched
@@ -25,12 +26,14 @@ from crtool.kernel.process import ioprio_get, sched_getattr
 from crtool.kernel.scheduling import ioprio_set, sched_setattr
 from crtool.record import dataclass
 
-__all__ = ["SchedulingRecord", "dump", "restore_from_outside"]
+__all__ = ["SchedulingRecord", "above", "dump", "restore_from_outside"]
 
 _FLAGS = sched.SCHED_FLAG_RESET_ON_FORK | sched.SCHED_FLAG_RECLAIM | sched.SCHED_FLAG_DL_OVERRUN
 _CLAMP_FLAGS = sched.SCHED_FLAG_UTIL_CLAMP_MIN | sched.SCHED_FLAG_UTIL_CLAMP_MAX
 # The largest NR_CPUS of any configuration; the kernel takes those that exist and that the cpuset allows.
 _EVERY_CPU = range(8192)
+_REAL_TIME = (sched.SCHED_FIFO, sched.SCHED_RR, sched.SCHED_DEADLINE)
+_IOPRIO_CLASS_RT = 1  # include/uapi/linux/ioprio.h
 
 
 @dataclass(frozen=True)
@@ -156,8 +159,23 @@ def _packed(record: SchedulingRecord, born: SchedulingRecord) -> bytes:
     )
 
 
+def above(record: SchedulingRecord, own: SchedulingRecord) -> Iterator[str]:
+    """In what a thread would come before one with *own*, in words."""
+    if record.policy in _REAL_TIME and (record.policy, record.priority) != (own.policy, own.priority):
+        yield f"{_name(record)} priority {record.priority}" if record.priority else _name(record)
+    if record.nice < own.nice:
+        yield f"nice {record.nice}, that of crtool is {own.nice}"
+    if record.ioprio >> 13 == _IOPRIO_CLASS_RT and record.ioprio != own.ioprio:
+        yield f"real-time I/O priority {record.ioprio & 0x1FFF}"
+
+
 def _shown(record: SchedulingRecord) -> str:
-    policy = {
+    rank = f" priority {record.priority}" if record.priority else f" nice {record.nice}"
+    return f"{_name(record)}{rank}, I/O priority {record.ioprio >> 13}/{record.ioprio & 0x1FFF}"
+
+
+def _name(record: SchedulingRecord) -> str:
+    return {
         sched.SCHED_OTHER: "SCHED_OTHER",
         sched.SCHED_FIFO: "SCHED_FIFO",
         sched.SCHED_RR: "SCHED_RR",
@@ -165,5 +183,3 @@ def _shown(record: SchedulingRecord) -> str:
         sched.SCHED_IDLE: "SCHED_IDLE",
         sched.SCHED_DEADLINE: "SCHED_DEADLINE",
     }.get(record.policy, f"scheduling policy {record.policy}")
-    rank = f" priority {record.priority}" if record.priority else f" nice {record.nice}"
-    return f"{policy}{rank}, I/O priority {record.ioprio >> 13}/{record.ioprio & 0x1FFF}"

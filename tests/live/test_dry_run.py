@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,3 +157,79 @@ open('id', 'w').write(str(number))
     name = f"message queue {number}"
     assert [([], [name]), ([name], [])] == [(each["ipc_made"], each["ipc_changed"]) for each in found]
     assert str(number) not in subprocess.run(["ipcs", "-q"], capture_output=True, text=True, check=True).stdout.split()
+
+
+GRANTED = """
+import os, socket
+os.write(os.open('/proc/self/comm', os.O_RDWR), b'granted')
+memory = os.open('/proc/self/mem', os.O_RDWR)
+route = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0); route.bind((0, 1))
+open('port', 'w').write(str(route.getsockname()[0]))
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+os.nice(-3)
+open('/proc/self/oom_score_adj', 'w').write(str(ADJUSTED))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for raw sockets and a better rank")
+def test_what_is_opened_bound_and_granted_beyond_files(tmp_path: Path) -> None:
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    adjusted = int(Path("/proc/self/oom_score_adj").read_text())
+    with target(GRANTED.replace("ADJUSTED", str(adjusted)), tmp_path) as process:
+        done = crtool("checkpoint", process.pid, "--kill", "-o", tmp_path / "image")
+        assert 0 == done.returncode, done.stderr
+    own = Path("/proc/self/oom_score_adj")
+    own.write_text(str(adjusted + 5))  # less than that takes a capability; more does not
+    try:
+        command = [sys.executable, "-m", "crtool", "restart", "--dry-run", "--json", tmp_path / "image"]
+        found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)  # by a child of ours
+    finally:
+        own.write_text(str(adjusted))
+
+    assert {f"/proc/{process.pid}/comm", f"/proc/{process.pid}/mem"} <= set(found["written"])
+    port = (tmp_path / "port").read_text()
+    assert {f"netlink ROUTE port {port}, groups 1", "raw icmp *", "packet *"} == set(found["bound"])
+    assert {
+        f"nice {nice - 3}, that of crtool is {nice}",
+        f"oom_score_adj {adjusted}, that of crtool is {adjusted + 5}",
+    } == set(found["raised"])
+
+
+QUEUE = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+queue = libc.mq_open(NAME, os.O_CREAT | os.O_RDWR, 0o600, None)
+assert queue >= 0 and not libc.mq_send(queue, b"message", 7, 0)
+"""
+
+
+def test_a_message_queue_that_is_gone(tmp_path: Path) -> None:
+    """The dry run refuses it as the restart does."""
+    name = f"/crtool-dry-run-{os.getpid()}"
+    libc = ctypes.CDLL(None)
+    try:
+        with target(QUEUE.replace("NAME", repr(name.encode())), tmp_path) as process:
+            done = crtool("checkpoint", process.pid, "--kill", "-o", tmp_path / "image")
+            assert 0 == done.returncode, done.stderr
+        there = crtool("restart", "--dry-run", "--json", tmp_path / "image")
+    finally:
+        libc.mq_unlink(name.encode())
+    assert f"message queue {name[1:]}" in json.loads(there.stdout)["bound"]
+
+    endings = [crtool("restart", *option, "-d", tmp_path / "image") for option in ([], ["--dry-run"])]
+
+    assert [126, 126] == [ending.returncode for ending in endings]
+    assert f"the message queue {name}, which held 1 messages, is gone" in endings[1].stderr
+    assert endings[0].stderr == endings[1].stderr
+
+
+def test_a_socket_whose_place_is_taken_by_another_file(saved: Saved) -> None:
+    os.unlink(saved.folder / "name")
+    (saved.folder / "name").write_bytes(b"")
+
+    endings = [crtool("restart", *option, "-d", saved.image) for option in ([], ["--dry-run"])]
+
+    assert [126, 126] == [ending.returncode for ending in endings]
+    assert endings[0].stderr == endings[1].stderr
+    assert f"{saved.folder / 'name'} was a unix socket and is another file now" in endings[1].stderr

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from contextlib import suppress
+from collections.abc import Container
 from itertools import starmap
 
 from crtool.errors import EnvironmentDiffers, Obstacle
@@ -25,7 +25,7 @@ from crtool.kernel import mqueue, mqueue_messages
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
-__all__ = ["MqueueRecord", "dump", "obstacle", "recognise", "restore"]
+__all__ = ["MqueueRecord", "dump", "judge", "obstacle", "recognise", "restore"]
 
 _LINK = re.compile(rb"/([^/]+)", re.DOTALL)
 _DELETED = b" (deleted)"
@@ -110,34 +110,72 @@ def dump(file: OpenFile, member: int) -> MqueueRecord:
     )
 
 
+def judge(record: MqueueRecord, made: Container[bytes] | None) -> None:
+    """EnvironmentDiffers if the queue is not to be had as it was. It is only looked at: opened, and closed again.
+
+    *made*: names of the queues that there will be in an IPC namespace of its own; None if it is to be that of crtool.
+    """
+    if record.unlinked or record.member:
+        return
+    if made is not None:
+        if record.name not in made:
+            _require_empty(record)
+    elif (fd := _there(record, _flags(record))) >= 0:
+        os.close(fd)
+
+
 def restore(record: MqueueRecord, made: int) -> int:
     """Opens the queue. *made*: a descriptor of the same queue that was restored already, −1 for none."""
-    flags = (record.flags & (os.O_ACCMODE | os.O_NONBLOCK)) | os.O_CLOEXEC
+    flags = _flags(record)
     if made >= 0:
         return os.open(f"/proc/self/fd/{made}", flags)
-    shown = "/" + record.name.decode(errors="replace")
+    if not record.unlinked and (fd := _there(record, flags)) >= 0:
+        return fd
     try:
-        if not record.unlinked:
-            with suppress(FileNotFoundError):
-                return _judged(record, mqueue.open_queue(record.name, flags), shown)
-        return _new(record, flags, shown)
+        return _new(record, flags)
     except OSError as error:
-        cause = f"the message queue {shown} cannot be opened: {error.strerror}"
-        raise EnvironmentDiffers(cause, "put it back, or raise the limits in /proc/sys/fs/mqueue") from None
+        raise _cannot_be_opened(record, error) from None
 
 
-def _judged(record: MqueueRecord, fd: int, shown: str) -> int:
+def _flags(record: MqueueRecord) -> int:
+    return (record.flags & (os.O_ACCMODE | os.O_NONBLOCK)) | os.O_CLOEXEC
+
+
+def _there(record: MqueueRecord, flags: int) -> int:
+    """The queue that has the name, opened; −1 if none has it, and an empty one may take its place."""
+    try:
+        fd = mqueue.open_queue(record.name, flags)
+    except FileNotFoundError:
+        _require_empty(record)
+        return -1
+    except OSError as error:
+        raise _cannot_be_opened(record, error) from None
     most, largest, _ = mqueue.attributes(fd)
     if (most, largest) != (record.most, record.largest):
         os.close(fd)
-        cause = f"the message queue {shown} holds {most} messages of {largest} bytes now"
+        cause = f"the message queue {_shown(record)} holds {most} messages of {largest} bytes now"
         raise EnvironmentDiffers(cause, f"make it anew, for {record.most} messages of {record.largest} bytes")
     return fd
 
 
-def _new(record: MqueueRecord, flags: int, shown: str) -> int:
-    if record.messages and not record.unlinked:
-        raise EnvironmentDiffers(f"the message queue {shown}, which held {record.messages} messages, is gone")
+def _require_empty(record: MqueueRecord) -> None:
+    """Only an empty queue can be made anew."""
+    if record.messages:
+        raise EnvironmentDiffers(
+            f"the message queue {_shown(record)}, which held {record.messages} messages, is gone"
+        ) from None
+
+
+def _cannot_be_opened(record: MqueueRecord, error: OSError) -> EnvironmentDiffers:
+    cause = f"the message queue {_shown(record)} cannot be opened: {error.strerror}"
+    return EnvironmentDiffers(cause, "put it back, or raise the limits in /proc/sys/fs/mqueue")
+
+
+def _shown(record: MqueueRecord) -> str:
+    return "/" + record.name.decode(errors="replace")
+
+
+def _new(record: MqueueRecord, flags: int) -> int:
     name = b".crtool-%d" % os.getpid() if record.unlinked else record.name
     fd = mqueue.open_queue(name, flags | os.O_CREAT | os.O_EXCL, 0o600, record.most, record.largest)
     if record.unread:

@@ -80,6 +80,12 @@ def dump(file: OpenFile) -> ProcfsRecord:
     return ProcfsRecord(pid, tid, name, file.flags, file.position)
 
 
+def name_of(record: ProcfsRecord) -> bytes:
+    """Its path, with the numbers of the image."""
+    thread = b"/task/%d" % record.tid if record.tid else b""
+    return b"/proc/%b%b%b" % (b"%d" % record.pid if record.pid else b"(ended)", thread, record.name)
+
+
 def restore(record: ProcfsRecord, task_of: Callable[[int], int | None]) -> int:
     """Opens it again. *task_of*: what number a process or thread of the image has here, None for no such."""
     if not record.pid:

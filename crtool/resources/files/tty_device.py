@@ -25,7 +25,7 @@ from crtool.procfs.read import read
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
 
-__all__ = ["TtyDeviceRecord", "dump", "obstacle", "recognise", "restore"]
+__all__ = ["TtyDeviceRecord", "dump", "judge", "obstacle", "recognise", "restore"]
 
 _MINORS_OF_PTMX_AND_TTY = (abi.MINOR_PTMX, abi.MINOR_TTY)
 
@@ -83,12 +83,18 @@ def dump(file: OpenFile, lost: Callable[[OpenFile, str], None]) -> TtyDeviceReco
     return TtyDeviceRecord(file.link, file.stat.st_rdev, file.flags, terminal.settings(file.local), exclusive)
 
 
+def judge(record: TtyDeviceRecord) -> None:
+    """EnvironmentDiffers if the device is not there. It is only looked at."""
+    if not _is_there(record.path, record.device):
+        shown = record.path.decode(errors="replace")
+        numbers = f"{os.major(record.device)}:{os.minor(record.device)}"
+        raise EnvironmentDiffers(f"{shown} is not the terminal {numbers} here", "connect it, or give it back its name")
+
+
 def restore(record: TtyDeviceRecord) -> int:
     """A new descriptor of the same device."""
+    judge(record)
     shown = record.path.decode(errors="replace")
-    numbers = f"{os.major(record.device)}:{os.minor(record.device)}"
-    if not _is_there(record.path, record.device):
-        raise EnvironmentDiffers(f"{shown} is not the terminal {numbers} here", "connect it, or give it back its name")
     try:
         # An open that waits for a carrier would wait for ever.
         fd = os.open(record.path, record.flags | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -30,7 +30,7 @@ from crtool.resources.files.sockets import options
 from crtool.resources.files.sockets.identity import facts
 from crtool.resources.files.sockets.option_table import FILLED, FRESH, Option, OptionRecord, OptionTable
 
-__all__ = ["NetlinkRecord", "dump", "obstacle", "recognise", "restore"]
+__all__ = ["NetlinkRecord", "dump", "obstacle", "recognise", "restore", "shown"]
 
 _ADD_MEMBERSHIP, _LIST_MEMBERSHIPS = 1, 9
 _MOST_GROUPS = 1024  # bytes of the list: 8192 groups
@@ -137,6 +137,12 @@ def dump(file: OpenFile, lost: Callable[[OpenFile, str], None]) -> NetlinkRecord
     return NetlinkRecord(
         kind, protocol, file.flags, port, _groups(file.local), peer_port, peer_groups, _TABLE.dump(file.local)
     )
+
+
+def shown(record: NetlinkRecord) -> str:
+    """Where it is bound, in words."""
+    groups = f", groups {', '.join(map(str, record.groups))}" if record.groups else ""
+    return f"netlink {_NAMES.get(record.protocol, record.protocol)} port {record.port}{groups}"
 
 
 def restore(record: NetlinkRecord, warn: Callable[[str], None]) -> int:

@@ -94,11 +94,15 @@ class RemadeSockets:
 
     # -- making ------------------------------------------------------------------------------------
 
-    def make(self) -> None:
-        """Makes, names and connects them; all are empty then."""
+    def judge(self) -> None:
+        """EnvironmentDiffers if the file of one could not be put where it was. It is only looked at."""
         for record in self._records.values():
             if record.file is not None and not record.file.deleted and self._owns_file(record):
                 self._names.judge(record.file)
+
+    def make(self) -> None:
+        """Makes, names and connects them; all are empty then."""
+        self.judge()
         pairs = list(self._pairs())
         unnamed = [pair for pair in pairs if self._is_unnamed(pair)]
         self._make_pairs(unnamed)
