@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import gc
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING: nothing is imported here that Python's own start has not
 if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
     from crtool.engine.check import check as check
     from crtool.engine.checkpoint import checkpoint as checkpoint
     from crtool.engine.checkpoint_self import checkpoint_self as checkpoint_self

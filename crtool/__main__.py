@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crtool.cli.main import run
+from crtool.cli.entry import run
 
 if __name__ == "__main__":
     run()

@@ -80,7 +80,10 @@ try:
     sys.path[0] = unpack()
 except OSError as error:
     fail(f"{{error.filename}}: {{error.strerror}}", "set XDG_CACHE_HOME to a folder that can be written")
-from crtool.cli.main import run
+except KeyboardInterrupt:
+    os.write(2, b"crtool: interrupted by SIGINT\\n")
+    os._exit(130)
+from crtool.cli.entry import run
 
 run()
 '''

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from crtool.cli import entry
 from crtool.cli.text import printable
 from crtool.errors import CrtoolError, EnvironmentDiffers, InternalError, ObstacleError, UsageError
 from crtool.kernel.interruption import interrupt, is_put_off
@@ -49,7 +50,7 @@ def listen_to_signals() -> None:
     What was ignored when crtool started stays ignored (nohup(1)).
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, entry.interrupted):
             signal.signal(number, _interrupt)
 
 

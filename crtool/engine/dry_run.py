@@ -29,6 +29,7 @@ from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
 from crtool.kernel import userfault
 from crtool.kernel.eclone_limits import pid_max
+from crtool.kernel.sweeper import Sweeper
 from crtool.puppet.stem import Surroundings
 from crtool.resources.files import mqueue, tty_device
 from crtool.resources.files.inodes import ContentRecord, DeletedRecord, PathRecord
@@ -160,7 +161,7 @@ def _judge_files(snapshot: Snapshot, prepared: Prepared, files: ChangedFiles) ->
 def _judge_descriptions(snapshot: Snapshot, around: Surroundings) -> None:
     """Judges what is not a file and can be looked at: unix sockets in the file system, message queues, terminals."""
     sockets = (each for each in snapshot.files.descriptions if isinstance(each, UnixRecord))
-    RemadeSockets(sockets, _say_nothing, apart=around.pids).judge()
+    RemadeSockets(sockets, _say_nothing, Sweeper(), apart=around.pids).judge()
     queues = None if not around.ipc or snapshot.ipc is None else {each.name for each in snapshot.ipc.posix}
     for record in snapshot.files.descriptions:
         match record:

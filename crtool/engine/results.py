@@ -9,33 +9,11 @@ from crtool.errors import Obstacle
 from crtool.record import dataclass, replace
 
 __all__ = [
-    "Change",
-    "CheckReport",
-    "CheckpointResult",
-    "CloneResult",
-    "CoreResult",
-    "DescriptorSummary",
-    "DryRunResult",
-    "ExtractResult",
-    "Feature",
-    "ImageDifference",
-    "ImageSummary",
-    "MappingSummary",
-    "MemoryDigest",
-    "MigrateResult",
-    "ProcessSummary",
-    "Progress",
-    "PruneResult",
-    "RestartResult",
-    "RunResult",
-    "SignalSummary",
-    "SocketSummary",
-    "SquashResult",
-    "StoreListing",
-    "StoredImage",
-    "TimerSummary",
-    "VerifyResult",
-]
+    "Change", "CheckReport", "CheckpointResult", "CloneResult", "CoreResult", "DescriptorSummary", "DryRunResult",
+    "ExtractResult", "Feature", "ImageDifference", "ImageSummary", "MappingSummary", "MemoryDigest",
+    "MigrateResult", "ProcessSummary", "Progress", "PruneResult", "RestartResult", "RunResult", "SignalSummary",
+    "SocketSummary", "SquashResult", "StoreListing", "StoredImage", "TimerSummary", "VerifyResult",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -330,6 +308,7 @@ class ImageDifference:
 @dataclass(frozen=True)
 class CoreResult:
     """A core file that was written."""
+
     path: str
     size: int  # bytes, with holes
     pid: int
