@@ -231,8 +231,8 @@ def command(
     if dry_run:
         with ProgressBar(enabled=not quiet) as bar:
             seen = crtool.dry_run(
-                source, detach=detach, pidns=pidns, clock=clock, tcp=tcp, trust=trust, files=files, parents=parents,
-                signal=told_by, own=user is not None, lazy=lazy, progress=bar, keys=keys,
+                source, detach=detach, pidfile=pidfile, pidns=pidns, clock=clock, tcp=tcp, trust=trust, files=files,
+                parents=parents, signal=told_by, own=user is not None, lazy=lazy, progress=bar, keys=keys,
             )
         for warning in seen.warnings:
             warn(warning)

@@ -17,6 +17,7 @@ from crtool.engine.admit import admit
 from crtool.engine.changed import ChangedFiles
 from crtool.engine.forest import forest_of
 from crtool.engine.ipc import judge_objects
+from crtool.engine.pidfile import judge_pidfile
 from crtool.engine.prepare import Prepared
 from crtool.engine.results import DryRunResult, Progress
 from crtool.engine.snapshot import Snapshot
@@ -55,6 +56,7 @@ def dry_run(
     image: str | os.PathLike[str] | int,
     *,
     detach: bool = False,
+    pidfile: str | None = None,
     pidns: bool | None = None,
     clock: ClockPolicy = "auto",
     tcp: Tcp = "keep",
@@ -78,6 +80,8 @@ def dry_run(
             _judge_lazy(reader, snapshot)
         reader.verify(None if progress is None else lambda n, total: progress(Progress("verifying", n, total)))
         judge_terminal(snapshot, detach=detach)
+        if pidfile is not None:
+            judge_pidfile(pidfile)
         told = listeners(snapshot, signal)
         place = choose(snapshot, pidns=pidns, clock=clock)
         _judge_mounts(snapshot)

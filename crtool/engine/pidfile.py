@@ -14,7 +14,28 @@ from contextlib import suppress
 from crtool.errors import EnvironmentDiffers
 from crtool.image.place import NO_TMPFILE
 
-__all__ = ["Pidfile"]
+__all__ = ["Pidfile", "judge_pidfile"]
+
+
+def judge_pidfile(path: str) -> None:
+    """EnvironmentDiffers if *path* is no place for such a file, as far as that can be seen."""
+    try:
+        os.close(_folder_of(path))
+        if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _cannot_be_written(path, error) from None
+
+
+def _folder_of(path: str) -> int:
+    """A descriptor (O_PATH) of the folder; OSError if there is none, or a folder itself has the name."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _cannot_be_written(path: str, error: OSError) -> EnvironmentDiffers:
+    return EnvironmentDiffers(f"{path} cannot be written: {error.strerror}", "choose another --pidfile")
 
 
 class Pidfile:
@@ -28,16 +49,12 @@ class Pidfile:
         self._has_name = False
         self._folder = self._fd = -1
         try:
-            if os.path.isdir(path):
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self._folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._folder = _folder_of(path)
             self._fd = self._open()
             os.write(self._fd, b"%d\n" % pid)
         except OSError as error:
             self.discard()
-            raise EnvironmentDiffers(
-                f"{path} cannot be written: {error.strerror}", "choose another --pidfile"
-            ) from None
+            raise _cannot_be_written(path, error) from None
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CLOEXEC

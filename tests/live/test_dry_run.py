@@ -196,6 +196,17 @@ def test_what_is_opened_bound_and_granted_beyond_files(tmp_path: Path) -> None:
     } == set(found["raised"])
 
 
+@pytest.mark.parametrize("name", ["nowhere/pid", "", "log/pid"], ids=["no folder", "a folder", "a file for a folder"])
+def test_a_pidfile_that_cannot_be(name: str, saved: Saved) -> None:
+    options = ("-d", "--pidfile", saved.folder / name, saved.image)
+
+    endings = [crtool("restart", *option, *options) for option in ([], ["--dry-run"])]
+
+    assert [126, 126] == [ending.returncode for ending in endings]
+    assert f"{saved.folder / name} cannot be written: " in endings[1].stderr
+    assert endings[0].stderr == endings[1].stderr
+
+
 QUEUE = """
 import ctypes, os
 libc = ctypes.CDLL(None)
