@@ -49,7 +49,7 @@ def test_all_or_nothing(
         surroundings.end_all()
         points = points_of(story)
         surroundings.end_all()
-        mine = chosen(points, 24 if pidns is None else 8)[part::PARTS]
+        mine = chosen(points, 60 if pidns is None else 8)[part::PARTS]
         for point in mine:
             for fault in COLUMNS:
                 cells[point, fault] = _cell(surroundings, story, point, fault)
