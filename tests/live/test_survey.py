@@ -61,8 +61,9 @@ ctypes.CDLL(None).syscall(60, 0)
 def parent() -> Iterator[tuple[int, int]]:
     """The PID of a parent, and that of its child."""
     with processes.all_ended(), subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(MIB)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    ) as process:
+        [sys.executable, "-c", PARENT, str(MIB)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
         assert process.stdout is not None
         child = int(process.stdout.readline())
         try:

@@ -22,6 +22,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from itertools import count
 
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel import timerfd
@@ -35,8 +36,9 @@ from crtool.resources.files.openfile import OpenFile
 __all__ = ["TimerfdRecord", "dump", "recognise", "restore"]
 
 _LINK = b"anon_inode:[timerfd]"
-_LATE_ONCE = 50_000  # nanoseconds; a timer that is disarmed costs them
-_LATE_AGAIN = 5_000_000  # nanoseconds; a timer that is disarmed but has an interval costs them, which hardly exists
+# Nanoseconds, and looks: crtool may not get the CPU for all of that time. A timer that is disarmed costs them.
+_ONCE = (50_000, 2)
+_AGAIN = (5_000_000, 30)  # one that is disarmed but has an interval, which hardly exists
 _ALARMS = {8: time.CLOCK_REALTIME, 9: time.CLOCK_BOOTTIME}  # CLOCK_*_ALARM and the clock that they follow
 
 
@@ -85,7 +87,7 @@ def _settled(fd: int) -> tuple[int, int, Timerfd]:
     """
     start = time.monotonic_ns()
     running = None
-    while True:
+    for looks in count(1):
         left, interval = timerfd.gettime(fd)
         found = left, interval, timer_of(parse(read(os.getpid(), f"fdinfo/{fd}")))
         if left:
@@ -94,8 +96,10 @@ def _settled(fd: int) -> tuple[int, int, Timerfd]:
                 return found
         elif not interval and found[2].ticks:
             return found  # it has expired once and for all
-        if time.monotonic_ns() - start > (_LATE_AGAIN if interval else _LATE_ONCE):
-            return running or found  # it beats faster than it can be read, or it is disarmed
+        late, least = _AGAIN if interval else _ONCE
+        if looks >= least and time.monotonic_ns() - start > late:
+            break
+    return running or found  # it beats faster than it can be read, or it is disarmed
 
 
 def _now(clock: int) -> int:
