@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ def run(
     monkeypatch.delenv("CRTOOL_DEBUG", raising=False)
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
+    folder = os.getcwd()  # which an option may change
 
     def command(*args: str) -> Ending:
         capsys.readouterr()
@@ -48,5 +50,6 @@ def run(
         return Ending(status, captured.out, captured.err)
 
     yield command
+    os.chdir(folder)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
