@@ -33,6 +33,7 @@ from crtool.procfs import mountinfo
 from crtool.procfs.read import read
 from crtool.resources.files import inodes, regular
 from crtool.resources.files.inodes import ContentRecord, DeletedRecord, InodeRecord, MountedRecord, PathRecord
+from crtool.resources.files.openfile import remedy_for
 
 __all__ = ["ChangedFiles", "FileJudge"]
 
@@ -111,7 +112,8 @@ class FileJudge:
         try:
             self._found[index] = self._resolved(record.path)
         except OSError as error:
-            raise EnvironmentDiffers(f"{_shown(record)}: {error.strerror}", self._remedy(record)) from None
+            remedy = self._remedy(record) if isinstance(error, FileNotFoundError) else remedy_for(error)
+            raise EnvironmentDiffers(f"{_shown(record)}: {error.strerror}", remedy) from None
         return self._found[index]
 
     def _resolved(self, path: bytes) -> int:

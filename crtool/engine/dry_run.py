@@ -35,6 +35,7 @@ from crtool.puppet.stem import Surroundings
 from crtool.resources.files import mqueue, tty_device
 from crtool.resources.files.inodes import ContentRecord, DeletedRecord, PathRecord
 from crtool.resources.files.mqueue import MqueueRecord
+from crtool.resources.files.openfile import remedy_for
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets.unix import UnixRecord
 from crtool.resources.files.sockets.unix_remake import RemadeSockets
@@ -195,10 +196,8 @@ def _judge_rights(snapshot: Snapshot, description: RegularRecord, files: Changed
     mode = description.flags & os.O_ACCMODE
     wanted = {os.O_RDONLY: os.R_OK, os.O_WRONLY: os.W_OK}.get(mode, os.R_OK | os.W_OK)
     if not os.access(record.path, wanted, effective_ids=True):
-        raise EnvironmentDiffers(
-            f"{_shown(record.path)} cannot be opened: {os.strerror(errno.EACCES)}",
-            "put the file back, with the rights that it had",
-        )
+        error = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise EnvironmentDiffers(f"{_shown(record.path)} cannot be opened: {error.strerror}", remedy_for(error))
 
 
 def _namespaces(snapshot: Snapshot) -> Iterator[str]:

@@ -217,9 +217,11 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
         return
     if status.tracer_pid:
         tracer = status.tracer_pid
-        report.obstacles.append(
-            Obstacle(pid, "", f"is traced by PID {tracer} ({name_of(tracer)})", "end that, or let it detach")
-        )
+        if (name := name_of(tracer)) == "crtool":
+            obstacle = Obstacle(pid, "", f"is held by PID {tracer} (crtool), which saves it", "try again later")
+        else:
+            obstacle = Obstacle(pid, "", f"is traced by PID {tracer} ({name})", "end that, or let it detach")
+        report.obstacles.append(obstacle)
         return
     seen.doors[pid] = door
     seen.users.update((status.uid.real, status.uid.effective))

@@ -30,6 +30,7 @@ from crtool.resources.files import anonymous, inodes, kinds, pipes
 from crtool.resources.files.fifos import Fifos
 from crtool.resources.files.inodes import ContentRecord, MountedRecord, PathRecord, RingMemoryRecord
 from crtool.resources.files.kinds import DescriptionRecord
+from crtool.resources.files.openfile import remedy_for
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets import tcp_remade
 from crtool.resources.files.sockets.unix import UnixRecord
@@ -339,9 +340,8 @@ class Prepared:
             try:
                 fd = os.open(self.path(inode), flags | os.O_CLOEXEC)
             except OSError as error:
-                raise EnvironmentDiffers(
-                    f"{self._shown(inode)} cannot be opened: {error.strerror}", "put the file back, with its rights"
-                ) from None
+                cause = f"{self._shown(inode)} cannot be opened: {error.strerror}"
+                raise EnvironmentDiffers(cause, remedy_for(error)) from None
             self._opened[key] = self._keep(fd)
         return self._opened[key]
 

@@ -30,10 +30,13 @@ from crtool.resources.files.inodes import (
     RingMemoryRecord,
 )
 from crtool.resources.files.pipes import PipeEndRecord
+from crtool.resources.files.procfs import ProcfsRecord
+from crtool.resources.files.pty import TerminalEndRecord
 from crtool.resources.files.regular import RegularRecord
 from crtool.resources.files.sockets.tcp import TcpRecord
 from crtool.resources.files.sockets.tcp import show as show_address
 from crtool.resources.files.sockets.unix import UnixRecord, shown_name
+from crtool.resources.files.tty_device import TtyDeviceRecord
 from crtool.resources.memory.bounds import BoundsRecord
 from crtool.resources.memory.mappings import MappingRecord
 
@@ -146,6 +149,11 @@ def _name(record: InodeRecord) -> str:
     return "ring" if isinstance(record, RingMemoryRecord) else "shared memory"
 
 
+def _of_process(record: ProcfsRecord) -> str:
+    task = f"/task/{record.tid}" if record.tid else ""
+    return f"/proc/{record.pid or 'PID of one that has ended'}{task}{record.name.decode(errors='replace')}"
+
+
 def _descriptors(record: ProcessRecord, snapshot: Snapshot) -> Iterator[DescriptorSummary]:
     if not record.threads:
         return
@@ -158,6 +166,12 @@ def _descriptors(record: ProcessRecord, snapshot: Snapshot) -> Iterator[Descript
         elif isinstance(description, PipeEndRecord):
             end = {os.O_RDONLY: "reading", os.O_WRONLY: "writing"}.get(description.flags & os.O_ACCMODE, "both")
             kind, detail = "pipe", f"{end} end of pipe {description.pipe}"
+        elif isinstance(description, ProcfsRecord):
+            kind, detail = "file", _of_process(description)
+        elif isinstance(description, TtyDeviceRecord):
+            kind, detail = "terminal", description.path.decode(errors="replace")
+        elif isinstance(description, TerminalEndRecord):
+            kind, detail = "terminal", f"{description.role} {os.minor(description.device)}"
         elif isinstance(description, UnixRecord):
             detail = shown_name(description.name)
         elif isinstance(description, TcpRecord):

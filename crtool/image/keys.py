@@ -110,7 +110,8 @@ def _content(path: Path) -> bytes:
 
 def _unreadable(path: Path, error: OSError) -> CrtoolError:
     if isinstance(error, FileNotFoundError):
-        return NotFound(f"{shown(path)}: no such file", "see the name of the key")
+        remedy = "to read it from standard input, name /dev/stdin" if path == "-" else "see the name of the key"
+        return NotFound(f"{shown(path)}: no such file", remedy)
     return TargetError(f"{shown(path)}: the key cannot be read: {error.strerror}", "see its rights")
 
 

@@ -161,8 +161,10 @@ def _there(record: MqueueRecord, flags: int) -> int:
 def _require_empty(record: MqueueRecord) -> None:
     """Only an empty queue can be made anew."""
     if record.messages:
+        held = "a message" if record.messages == 1 else f"{record.messages} messages"
         raise EnvironmentDiffers(
-            f"the message queue {_shown(record)}, which held {record.messages} messages, is gone"
+            f"the message queue {_shown(record)}, which held {held}, is gone",
+            "start the program by unshare --ipc, and its queues come along with their messages",
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from crtool.kernel.process import pidfd_getfd
 from crtool.procfs import fdinfo as fdinfo_parser
 from crtool.record import dataclass
 
-__all__ = ["OpenFile", "borrow"]
+__all__ = ["OpenFile", "borrow", "remedy_for"]
 
 _NONE = (-1, -1, -1)
 
@@ -63,3 +64,10 @@ def borrow(pidfd: int, pid: int, fd: int, link: bytes, info: fdinfo_parser.Fdinf
         yield OpenFile(pid, fd, local, link, info, os.fstat(local))
     finally:
         os.close(local)
+
+
+def remedy_for(error: OSError) -> str:
+    """What helps who cannot open a file of an image: it may be there as it was, and be for somebody else."""
+    if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid():
+        return f"let user {os.geteuid()} open it, or run crtool as root, without --user"
+    return "put the file back, with the rights that it had"

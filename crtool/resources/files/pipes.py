@@ -23,7 +23,7 @@ from crtool.abi.fcntl import F_GETPIPE_SZ, F_SETPIPE_SZ
 from crtool.errors import EnvironmentDiffers
 from crtool.kernel.splice import tee
 from crtool.record import dataclass
-from crtool.resources.files.openfile import OpenFile
+from crtool.resources.files.openfile import OpenFile, remedy_for
 
 __all__ = ["PipeEndRecord", "PipeRecord", "content", "fill", "make", "open_end", "recognise"]
 
@@ -92,7 +92,8 @@ def make(record: PipeRecord, path: bytes, shown: str) -> tuple[int, ...]:
         try:
             ends: tuple[int, ...] = (os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC),)
         except OSError as error:
-            raise EnvironmentDiffers(f"the FIFO {shown} cannot be opened: {error.strerror}", "put it back") from None
+            cause = f"the FIFO {shown} cannot be opened: {error.strerror}"
+            raise EnvironmentDiffers(cause, remedy_for(error)) from None
     else:
         ends = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     if fcntl.fcntl(ends[-1], F_GETPIPE_SZ) != record.size:

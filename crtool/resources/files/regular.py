@@ -21,7 +21,7 @@ from collections.abc import Callable
 from crtool.abi.fcntl import F_GET_RW_HINT, F_SET_RW_HINT
 from crtool.errors import EnvironmentDiffers, Obstacle
 from crtool.record import dataclass
-from crtool.resources.files.openfile import OpenFile
+from crtool.resources.files.openfile import OpenFile, remedy_for
 
 __all__ = ["RegularRecord", "another", "dump", "obstacle", "recognise", "restore"]
 
@@ -86,9 +86,7 @@ def restore(record: RegularRecord, path: bytes, shown: str, warn: Callable[[str]
     try:
         fd = os.open(path, flags | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
-        raise EnvironmentDiffers(
-            f"{shown} cannot be opened: {error.strerror}", "put the file back, with the rights that it had"
-        ) from None
+        raise EnvironmentDiffers(f"{shown} cannot be opened: {error.strerror}", remedy_for(error)) from None
     if record.position and not flags & os.O_PATH:
         os.lseek(fd, record.position, os.SEEK_SET)
     if record.write_hint:
