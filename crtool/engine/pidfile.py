@@ -68,23 +68,20 @@ class Pidfile:
         return fd
 
     def appear(self) -> None:
-        """Gives it its name, in the place of what has that; OSError if that does not go."""
-        try:
-            if not self._has_name:
-                # The way for O_TMPFILE that open(2) describes; linkat(2) replaces nothing.
-                source = f"/proc/self/fd/{self._fd}"
-                with suppress(FileExistsError):
-                    os.link(source, self._base, dst_dir_fd=self._folder, follow_symlinks=True)
-                    return
-                os.link(source, self._hidden, dst_dir_fd=self._folder, follow_symlinks=True)
-                self._has_name = True
-            os.rename(self._hidden, self._base, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-            self._has_name = False
-        finally:
-            self.discard()
+        """Gives it its name, in the place of what has that. OSError if that does not go; it may be tried again."""
+        if not self._has_name:
+            # The way for O_TMPFILE that open(2) describes; linkat(2) replaces nothing.
+            source = f"/proc/self/fd/{self._fd}"
+            with suppress(FileExistsError):
+                os.link(source, self._base, dst_dir_fd=self._folder, follow_symlinks=True)
+                return
+            os.link(source, self._hidden, dst_dir_fd=self._folder, follow_symlinks=True)
+            self._has_name = True
+        os.rename(self._hidden, self._base, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        self._has_name = False
 
     def discard(self) -> None:
-        """Nothing is left of it; after :meth:`appear` it stays."""
+        """Lets go of it: nothing is left, unless it has appeared."""
         if self._has_name:
             with suppress(OSError):
                 os.unlink(self._hidden, dir_fd=self._folder)

@@ -234,6 +234,7 @@ class _Restart:
                 let_go(living, ground, prepared)
             if prepared_pidfile is not None:
                 surely(prepared_pidfile.appear, f"{self.pidfile} cannot be written", prepared.warnings.append)
+                prepared_pidfile.discard()
             result = RestartResult(
                 pid=root,
                 processes=len(snapshot.processes),

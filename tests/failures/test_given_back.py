@@ -91,7 +91,7 @@ def test_a_newborn_whose_number_cannot_be_read(image: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("pidns", [False, True], ids=["here", "pidns"])
-@pytest.mark.parametrize("where", ["ready", "_release"])
+@pytest.mark.parametrize("where", ["ready", "_outlive"])
 def test_a_restart_that_fails_late(
     where: str, pidns: bool, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
