@@ -92,9 +92,10 @@ class Scene:
         """Folder and objects, and what a stranger finds in the FIFO."""
         found = {}
         for path in self.work.iterdir():
-            status = path.lstat()
-            content = path.read_bytes() if path.is_file() else b""
-            found[path.name] = (status.st_ino, status.st_mode, status.st_nlink, content)
+            with suppress(FileNotFoundError):  # swept just now
+                status = path.lstat()
+                content = path.read_bytes() if path.is_file() else b""
+                found[path.name] = (status.st_ino, status.st_mode, status.st_nlink, content)
         return found, self.there(), self.unread()
 
     def there(self) -> set[Kind]:
