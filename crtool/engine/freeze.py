@@ -48,7 +48,7 @@ _VFORK_PATIENCE = 0.01  # seconds after which it is looked at what keeps it
 _TRACER_PATIENCE = 1.0  # seconds for which somebody else may be attached
 # In a row, each after a wait of 1 ms. Also a main thread is refused that was replaced meanwhile by an execve(2), for
 # which PTRACE_SEIZE has waited, and one that somebody has let go just now.
-_REFUSALS = 20
+_REFUSALS = 500
 _Lister = Callable[[int], list[int]]
 _FEW = 20  # threads whose children are listed sooner than everybody in /proc
 

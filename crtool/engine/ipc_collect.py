@@ -142,8 +142,6 @@ class _Room:
         pid, door = process.pid, process.door
         self._pids.add(pid)
         self._users.update((process.status.uid.real, process.status.uid.effective))
-        if not self.wanted:
-            return
         sets: list[SetRecord] = []
         if undo.has_list(door):
             with self._inside():
@@ -152,6 +150,8 @@ class _Room:
                         sets.append(semaphores.dump(each.id))
         if sets:
             self._adjustments.extend(undo.dump(puppet, pid, sets, lambda number: self._has_changed(pid, number)))
+        if self._adjustments and not self.wanted:
+            raise ObstacleError([survey.adjusted(pid)])
 
     def _has_changed(self, pid: int, number: int) -> bool:
         """Whether a process was the last to change a semaphore of set *number*."""

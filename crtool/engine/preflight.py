@@ -242,7 +242,6 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
     own_ipc = report.base.own_ipc or ns_file.inode(door, "ipc") != report.base.namespaces.ipc
     if not report.policy.sysvipc and not own_ipc:
         report.obstacles.extend(ipc_survey.obstacles(pid, door, threads=status.threads))
-        report.warnings.extend(ipc_survey.lost(pid, door, threads=status.threads))
     maps = read(door, "maps")
     seen.held.add_mappings(pid, maps)
     report.vdsos[pid] = vdso.place(maps)

@@ -52,6 +52,7 @@ print(number, file=open('number', 'w'))
 
 
 
+UNDO = "struct.pack('<Hhh', 0, -1, 0x1000)"
 ALL = """
 import ctypes, os, signal, struct
 libc = ctypes.CDLL(None)
@@ -412,3 +413,32 @@ def holding_list() -> Iterator[int]:
         os.close(reading)
         os.close(writing)
         processes.end([pid])
+
+
+HAD_THREADS = """
+import ctypes, struct, threading
+libc = ctypes.CDLL(None)
+number = libc.semget(0, 1, 0o1600)
+libc.semop(number, struct.pack('<Hhh', 0, 5, 0), 1)
+thread = threading.Thread(target=lambda: {work})
+thread.start()
+thread.join()
+print(number, file=open('number', 'w'))
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "status"), [("None", 0), (f"libc.semop(number, {UNDO}, 1)", 122)], ids=["nothing", "something"]
+)
+def test_who_has_had_threads_is_asked_what_it_will_have_undone(work: str, status: int, tmp_path: Path) -> None:
+    """It has a list, which may be empty; somebody else was the last to change the semaphore."""
+    with target(HAD_THREADS.format(work=work), tmp_path) as process:
+        number = int((tmp_path / "number").read_text())
+        try:
+            sysvipc.change_values(number, (9,))
+            done = cold("checkpoint", str(process.pid), "-o", str(tmp_path / "image"))
+            assert done.returncode == status, done.stderr
+            assert ("has adjustments of System V semaphores" in done.stderr) is (status == 122)
+            assert sysvipc.values(number, 1) == (9,)
+        finally:
+            sysvipc.remove("sem", number)

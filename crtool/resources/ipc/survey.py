@@ -17,6 +17,7 @@ threads, which has a list of adjustments even if it is empty, there is a warning
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import Literal
 
 from crtool.errors import Obstacle, TargetDied, TargetError
@@ -30,12 +31,12 @@ from crtool.resources.ipc import posix
 from crtool.resources.ipc.undo import has_list
 
 __all__ = [
+    "adjusted",
     "attached",
     "belonging",
     "closed",
     "is_segment",
     "listed",
-    "lost",
     "obstacles",
     "out_of_reach",
     "segments_of",
@@ -90,9 +91,24 @@ def obstacles(pid: int, door: int, *, threads: int) -> Iterator[Obstacle]:
     text = read(door, "maps")
     if _SEGMENT in text:
         yield from attached(pid, maps_file.parse(text))
-    if threads == 1 and listed("sem") and has_list(door):
-        why = "has adjustments of System V semaphores to be undone at its end (SEM_UNDO)"
-        yield Obstacle(pid, "", why, _REMEDY)
+    # Who has once had threads has an empty list. Whether there is something in it, the process itself is asked later.
+    if threads == 1 and has_list(door) and _was_last_to_change(pid):
+        yield adjusted(pid)
+
+
+def adjusted(pid: int) -> Obstacle:
+    """An obstacle for somebody who will have something undone."""
+    why = "has adjustments of System V semaphores to be undone at its end (SEM_UNDO)"
+    return Obstacle(pid, "", why, _REMEDY)
+
+
+def _was_last_to_change(pid: int) -> bool:
+    """Whether process *pid* was the last to change some semaphore that crtool may look at."""
+    for each in listed("sem"):
+        with suppress(OSError):  # removed meanwhile, or of somebody else
+            if pid in sysvipc.last_users(each.id):
+                return True
+    return False
 
 
 def attached(pid: int, maps: Iterable[Mapping]) -> Iterator[Obstacle]:
@@ -135,12 +151,3 @@ def unreadable(root: int, kind: Literal["shm", "sem", "msg"], number: int) -> Ob
     """What the tree of process *root* uses and crtool may not read."""
     why = f"its tree uses System V {_KINDS[kind]} with id {number}, which crtool may not read"
     return Obstacle(root, "", why, "run crtool as root, or with CAP_CHECKPOINT_RESTORE")
-
-
-def lost(pid: int, door: int, *, threads: int) -> Iterator[str]:
-    """What of process *pid* may be lost if it is not asked for."""
-    if threads > 1 and listed("sem") and has_list(door):
-        yield (
-            f"PID {pid}: adjustments of System V semaphores (SEM_UNDO), if it has any, are lost: "
-            "with --sysvipc they are saved"
-        )
