@@ -231,7 +231,7 @@ def test_a_message_queue_that_is_gone(tmp_path: Path) -> None:
     endings = [crtool("restart", *option, "-d", tmp_path / "image") for option in ([], ["--dry-run"])]
 
     assert [126, 126] == [ending.returncode for ending in endings]
-    assert f"the message queue {name}, which held 1 messages, is gone" in endings[1].stderr
+    assert f"the message queue {name}, which held a message, is gone" in endings[1].stderr
     assert endings[0].stderr == endings[1].stderr
 
 
