@@ -130,4 +130,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for table in tables(properties):
             terminalreporter.write_line(f"\n{table}")
     for name, lacking in sorted(terminalreporter.config.stash[IMPOSSIBLE].items()):
-        terminalreporter.write_line(f"not possible here: {name}: {lacking}")
+        terminalreporter.write_line(f"not run here: {name}: {lacking}")

@@ -1,7 +1,8 @@
 """What a kernel, a CPU or a container may lack, and no package supplies: asked before tests are collected.
 
 A test says what it needs by the marker ``machine``, a specimen by its first line (``needs: …``). What is missing takes
-its tests out of the collection, and the summary names them: a skip is left for what somebody could have installed.
+its tests out of the collection, and the summary names them: a skip is left for what somebody could have installed. So
+does a long form that nobody has asked for.
 
 The kernel is asked by other means than crtool's wherever that is possible: a fault of crtool's must not hide its tests.
 """
@@ -309,6 +310,7 @@ NEEDS: dict[str, Callable[[], object]] = {
     "time namespaces": lambda: os.path.exists("/proc/self/ns/time"),
     "time slices on demand (Linux 6.12)": _scheduled(0, runtime=700_000),
     "transparent huge pages": lambda: os.path.exists("/sys/kernel/mm/transparent_hugepage"),
+    "the long form (CRTOOL_LONG=1)": lambda: bool(os.environ.get("CRTOOL_LONG")),
     "tun": _tun,
     "two CPUs": lambda: len(os.sched_getaffinity(0)) >= 2,
     "urgent bytes": _urgent_bytes,

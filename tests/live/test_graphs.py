@@ -212,6 +212,7 @@ def children(pid: int) -> set[int]:
     return {child.pid for child in psutil.Process(pid).children()}
 
 
+@pytest.mark.machine("the long form (CRTOOL_LONG=1)")
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_graphs(seed: int, grower: Path, tmp_path: Path) -> None:
     image = tmp_path / "image"
@@ -233,7 +234,3 @@ def test_graphs(seed: int, grower: Path, tmp_path: Path) -> None:
         after = Picture(family)
         different = [pair for pair in zip(before.lines, after.lines, strict=True) if pair[0] != pair[1]]
         assert [] == different
-
-
-# Some minutes, so not of every run.
-test_graphs.__test__ = bool(os.environ.get("CRTOOL_LONG"))

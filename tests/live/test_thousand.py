@@ -8,6 +8,8 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from crtool.engine.checkpoint import checkpoint
 from crtool.engine.restart import restart
 
@@ -18,6 +20,7 @@ SOURCE = Path(__file__).with_name("thousand.c")
 ZOMBIES = 90
 
 
+@pytest.mark.machine("the long form (CRTOOL_LONG=1)")
 def test_a_thousand_processes(tmp_path: Path) -> None:
     """In /proc, and in their own eyes: their numbers in PID namespaces, parents, groups, sessions, zombies."""
     program, said = tmp_path / "thousand", tmp_path / "said"
@@ -50,6 +53,3 @@ def test_a_thousand_processes(tmp_path: Path) -> None:
 
         Deadline(60, "everybody's look").wait_until(lambda: count() >= 1000 - ZOMBIES)
         assert 1000 - ZOMBIES == count()
-
-
-test_a_thousand_processes.__test__ = bool(os.environ.get("CRTOOL_LONG"))

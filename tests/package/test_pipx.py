@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import crtool
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.machine("the long form (CRTOOL_LONG=1)")
 def test_pipx_install(tmp_path: Path) -> None:
     places = {name: str(tmp_path / name.lower()) for name in ("PIPX_HOME", "PIPX_BIN_DIR", "PIPX_MAN_DIR")}
     command = [sys.executable, "-m", "pipx", "install", ROOT]
@@ -26,6 +29,3 @@ def test_pipx_install(tmp_path: Path) -> None:
     assert (0, f"crtool {crtool.__version__}\n", "") == (found.returncode, found.stdout, found.stderr)
     pages = {path.name for path in (tmp_path / "pipx_man_dir").rglob("*.[0-9]")}
     assert {path.name for path in (ROOT / "man").iterdir()} == pages
-
-
-test_pipx_install.__test__ = bool(os.environ.get("CRTOOL_LONG"))

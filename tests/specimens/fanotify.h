@@ -8,7 +8,7 @@
 
 static inline int fanotify_new(unsigned flags) {
     int fd = fanotify_init(flags | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) specimen_skip("no fanotify like that: %s", strerror(errno));
+    if (fd < 0) specimen_skip("fanotify_init: %s", strerror(errno));
     return fd;
 }
 

@@ -8,7 +8,7 @@
 #define GET_MEMORY_MERGE 68
 
 int main(void) {
-    if (prctl(SET_MEMORY_MERGE, 1, 0, 0, 0) != 0) specimen_skip("not possible here: %s", strerror(errno));
+    if (prctl(SET_MEMORY_MERGE, 1, 0, 0, 0) != 0) specimen_skip("PR_SET_MEMORY_MERGE: %s", strerror(errno));
     char *area = memory_anonymous(8 * PAGE, PROT_READ | PROT_WRITE);
     for (size_t i = 0; i < 8; i++) memory_fill(area + i * PAGE, PAGE, 1);
     specimen_equal(memory_has_flag(area, "mg"), 1);

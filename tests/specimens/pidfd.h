@@ -11,7 +11,7 @@
 
 static inline int pidfd_new(pid_t pid, unsigned flags) {
     int fd = (int)syscall(SYS_pidfd_open, pid, flags);
-    if (fd < 0 && errno == EINVAL) specimen_skip("no such pidfd here");
+    if (fd < 0 && errno == EINVAL) specimen_skip("no pidfds of threads (PIDFD_THREAD)");
     specimen_check(fd >= 0);
     return fd;
 }

@@ -63,7 +63,7 @@ static inline struct tcp_address tcp_other(int fd) {
 
 static inline int tcp_socket(int family) {
     int fd = socket(family, SOCK_STREAM, 0);
-    if (fd < 0 && errno == EAFNOSUPPORT) specimen_skip("no such family of addresses here");
+    if (fd < 0 && errno == EAFNOSUPPORT) specimen_skip("no addresses of that family: IPv6 is off");
     specimen_check(fd >= 0);
     return fd;
 }

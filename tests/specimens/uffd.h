@@ -19,7 +19,7 @@ static inline int uffd_make(int flags, uint64_t features) {
     int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | flags);
     if (fd < 0) specimen_skip("no userfaultfd: %s", strerror(errno));
     struct uffdio_api api = {.api = UFFD_API, .features = features};
-    if (ioctl(fd, UFFDIO_API, &api) < 0) specimen_skip("no such userfaultfd: %s", strerror(errno));
+    if (ioctl(fd, UFFDIO_API, &api) < 0) specimen_skip("a feature of userfaultfd is missing (UFFDIO_API): %s", strerror(errno));
     return fd;
 }
 

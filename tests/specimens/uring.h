@@ -39,7 +39,7 @@ static inline struct uring uring_make(unsigned entries, unsigned completions, un
     ring.params.flags = flags | (completions ? IORING_SETUP_CQSIZE : 0);
     ring.params.cq_entries = completions;
     ring.fd = (int)syscall(SYS_io_uring_setup, entries, &ring.params);
-    if (ring.fd < 0) specimen_skip("no io_uring like that: %s", strerror(errno));
+    if (ring.fd < 0) specimen_skip("io_uring_setup: %s", strerror(errno));
     size_t first = ring.params.sq_off.array + ring.params.sq_entries * 4;
     size_t second = ring.params.cq_off.cqes + ring.params.cq_entries * (flags & IORING_SETUP_CQE32 ? 32 : 16);
     ring.rings = mmap(NULL, first > second ? first : second, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
