@@ -13,7 +13,10 @@ import struct
 
 from crtool.kernel.syscall import memory_address, syscall
 
-__all__ = ["R0", "R1", "R2", "R3", "R6", "R7", "R8", "R9", "R10", "Program", "Slot", "load", "run"]
+__all__ = [
+    "FILE", "R0", "R1", "R2", "R3", "R6", "R7", "R8", "R9", "R10", "TASK", "VMA",
+    "Program", "Slot", "load", "run",
+]  # fmt: skip
 
 _PROG_LOAD, _LINK_CREATE, _ITER_CREATE = 5, 28, 33
 _TRACING, _TRACE_ITER = 26, 28  # BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER
@@ -22,6 +25,8 @@ _READ_KERNEL, _SEQ_WRITE = 113, 127  # helpers: bpf_probe_read_kernel, bpf_seq_w
 _INSTRUCTION = struct.Struct("<BBhi")  # code, registers, offset, immediate
 _LOAD = struct.Struct("<IIQQIIQII16sIIIIQIIQII")
 R0, R1, R2, R3, R6, R7, R8, R9, R10 = 0, 1, 2, 3, 6, 7, 8, 9, 10
+TASK, VMA, FILE = 8, 16, 24
+"""Where an iterator's context has what it is about: bpf_iter__task, bpf_iter__task_vma, bpf_iter__task_file."""
 
 
 class Program:
@@ -29,6 +34,20 @@ class Program:
 
     def __init__(self) -> None:
         self.code = b""
+
+    @classmethod
+    def of_each(cls, what: int) -> Program:
+        """The beginning of an iterator's: R7 is the address of a :data:`TASK`, :data:`VMA` or :data:`FILE`.
+
+        R6 is the context, R9 what writes down. It ends where there is none, which is the end of the iteration.
+        """
+        program = cls()
+        program.copy(R6, R1)
+        program.load(R7, R6, what)
+        program.end_if(R7, 0)
+        program.load(R9, R6, 0)
+        program.load(R9, R9, 0)  # meta->seq
+        return program
 
     def _add(self, code: int, to: int = 0, source: int = 0, offset: int = 0, immediate: int = 0) -> None:
         self.code += _INSTRUCTION.pack(code, to | source << 4, offset, immediate)
@@ -163,14 +182,9 @@ class Slot:
 
     def program(self) -> Program:
         """The beginning of one: it ends for other files, R7 is the file's address, R9 what writes down."""
-        program = Program()
-        program.copy(R6, R1)  # struct bpf_iter__task_file: meta, task, fd, file
+        program = Program.of_each(FILE)
         program.load_word(R2, R6, 16)
         program.end_unless(R2, self._number)
-        program.load(R7, R6, 24)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)  # meta->seq
         return program
 
     def look(self, program: int, fd: int) -> bytes:

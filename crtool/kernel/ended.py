@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-__all__ = ["of_ended"]
+from crtool.kernel.wait import WALL
+
+__all__ = ["gated_child", "of_ended"]
 
 
 def of_ended(take: Callable[[int], int]) -> int:
     """What *take* makes of the PID of a child of ours, which has ended and been waited for when this returns."""
+    with gated_child() as pid:
+        return take(pid)
+
+
+@contextmanager
+def gated_child() -> Iterator[int]:
+    """A child of ours that does nothing, and ends with the block, or with us: a pipe tells it."""
     gate, keeper = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -18,7 +28,7 @@ def of_ended(take: Callable[[int], int]) -> int:
         os._exit(0)
     os.close(gate)
     try:
-        return take(pid)
+        yield pid
     finally:
         os.close(keeper)
-        os.waitpid(pid, 0)
+        os.waitpid(pid, WALL)

@@ -20,8 +20,9 @@ from crtool.abi import mman
 from crtool.abi import ptrace as ptrace_abi
 from crtool.kernel import aio, nftables, pagemap, process, ptrace
 from crtool.kernel.clone import why_no_set_tid
+from crtool.kernel.ended import gated_child
 from crtool.kernel.syscall import memory_address, syscall
-from crtool.kernel.wait import WALL, wait_for_stop
+from crtool.kernel.wait import wait_for_stop
 from crtool.record import dataclass
 
 __all__ = ["Probe", "probe_all"]
@@ -49,23 +50,15 @@ def probe_all() -> Iterator[Probe]:
 
 @contextmanager
 def _stopped_child() -> Iterator[int]:
-    """A child of ours, seized and stopped, that dies with us: also before it is seized, when its pipe ends."""
-    gate, keeper = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(keeper)
-        os.read(gate, 1)
-        os._exit(0)
-    try:
-        ptrace.seize(pid, ptrace_abi.O_EXITKILL)
-        ptrace.interrupt(pid)
-        wait_for_stop(pid)
-        yield pid
-    finally:
-        os.kill(pid, 9)
-        os.waitpid(pid, WALL)
-        os.close(gate)
-        os.close(keeper)
+    """A child of ours, seized and stopped, that dies with us."""
+    with gated_child() as pid:
+        try:
+            ptrace.seize(pid, ptrace_abi.O_EXITKILL)
+            ptrace.interrupt(pid)
+            wait_for_stop(pid)
+            yield pid
+        finally:
+            os.kill(pid, 9)
 
 
 def _ptrace() -> str | None:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from crtool.kernel import bpf_iter, btf
-from crtool.kernel.bpf_iter import R1, R2, R6, R7, R8, R9, R10, Program
+from crtool.kernel.bpf_iter import FILE, R1, R2, R6, R7, R8, R9, R10, Program
 
 __all__ = ["FileCensus", "Standing", "prepare"]
 
@@ -76,16 +76,11 @@ def _program(types: btf.Types) -> Program:
     def at(name: str, path: str) -> int:
         return types.member(name, path).offset
 
-    program = Program()
+    program = Program.of_each(FILE)
 
     def keep(name: str, register: int = R1) -> None:
         program.store(R10, -_place(name), register)
 
-    program.copy(R6, R1)  # struct bpf_iter__task_file: meta, task, fd, file
-    program.load(R7, R6, 24)
-    program.end_if(R7, 0)
-    program.load(R9, R6, 0)
-    program.load(R9, R9, 0)  # meta->seq
     program.load_word(R1, R6, 16)
     keep("fd")
     keep("file", R7)

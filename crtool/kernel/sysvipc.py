@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Literal
 
 from crtool.abi import ipc
@@ -75,30 +75,30 @@ class Permissions:
     mode: int  # permissions
 
 
-@contextmanager
-def entered(pid: int) -> Iterator[None]:
+def entered(pid: int) -> AbstractContextManager[None]:
     """crtool, which is in the IPC namespace of *pid* for as long as the block lasts."""
-    home = os.open("/proc/thread-self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
-    try:
+
+    def enter() -> None:
         other = os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
         try:
             syscall("setns", other, CLONE_NEWIPC)
         finally:
             os.close(other)
-        try:
-            yield
-        finally:
-            syscall("setns", home, CLONE_NEWIPC)
-    finally:
-        os.close(home)
+
+    return _away(enter)
+
+
+def anew() -> AbstractContextManager[None]:
+    """crtool, which is in a new IPC namespace for as long as the block lasts."""
+    return _away(lambda: syscall("unshare", CLONE_NEWIPC))
 
 
 @contextmanager
-def anew() -> Iterator[None]:
-    """crtool, which is in a new IPC namespace for as long as the block lasts."""
+def _away(leave: Callable[[], object]) -> Iterator[None]:
+    """Comes home afterwards to the IPC namespace that *leave* leaves."""
     home = os.open("/proc/thread-self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        syscall("unshare", CLONE_NEWIPC)
+        leave()
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator
 
 from crtool.kernel import bpf_iter, btf, uring_registered
-from crtool.kernel.bpf_iter import R0, R1, R6, R7, R8, R9, R10, Program
+from crtool.kernel.bpf_iter import R0, R7, R8, R9, R10, TASK, Program
 from crtool.kernel.syscall import memory_address, syscall
 from crtool.kernel.uring_registered import Registered, RegisteredReader
 from crtool.record import dataclass
@@ -208,12 +208,7 @@ class _Reader:
 
     def _task_program(self) -> Program:
         """Writes down TID, PID and the files of registered rings, of each task that has used io_uring."""
-        program = Program()
-        program.copy(R6, R1)  # struct bpf_iter__task: meta, task
-        program.load(R7, R6, 8)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)
+        program = Program.of_each(TASK)
         program.load(R8, R7, self._context)
         program.end_if(R8, 0)
         program.read_kernel(_TASK_SIZE, 8, R7, self._pid)  # tgid stands behind pid

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from crtool.kernel import bpf_iter
-from crtool.kernel.bpf_iter import R1, R2, R6, R7, R8, R9, R10, Program
+from crtool.kernel.bpf_iter import FILE, R2, R6, R7, R8, R9, R10, Program
 from crtool.kernel.btf import Types
 from crtool.kernel.peek import STRUCTURES as PEEK_STRUCTURES
 from crtool.kernel.peek import Peek
@@ -103,12 +103,7 @@ class RegisteredReader:
         self._types = types
         self._peek = Peek(types)
         self._table = 0  # address of the first struct page, once it is known
-        program = Program()  # writes down descriptor, file and what is behind it
-        program.copy(R6, R1)  # struct bpf_iter__task_file: meta, task, fd, file
-        program.load(R7, R6, 24)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)
+        program = Program.of_each(FILE)  # writes down descriptor, file and what is behind it
         program.load_word(R2, R6, 16)
         program.store(R10, -24, R2)
         program.store(R10, -16, R7)

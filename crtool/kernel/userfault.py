@@ -14,7 +14,7 @@ import struct
 
 from crtool.abi import userfaultfd as abi
 from crtool.kernel import bpf_iter, btf
-from crtool.kernel.bpf_iter import R1, R6, R7, R8, R9, R10, Program
+from crtool.kernel.bpf_iter import R7, R8, R9, R10, TASK, VMA, Program
 from crtool.kernel.syscall import syscall
 from crtool.record import dataclass
 
@@ -77,12 +77,7 @@ class _Reader:
 
     def _area_program(self) -> Program:
         """Writes down what :data:`_AREA` has, of each mapping that is watched."""
-        program = Program()
-        program.copy(R6, R1)  # struct bpf_iter__task_vma: meta, task, vma
-        program.load(R7, R6, 16)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)
+        program = Program.of_each(VMA)
         program.read_kernel(8, 8, R7, self._of_area)
         program.load(R8, R10, -8)
         program.end_if(R8, 0)
@@ -96,12 +91,7 @@ class _Reader:
 
     def _task_program(self) -> Program:
         """Writes down where the memory of a thread is."""
-        program = Program()
-        program.copy(R6, R1)  # struct bpf_iter__task: meta, task
-        program.load(R7, R6, 8)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)
+        program = Program.of_each(TASK)
         program.read_kernel(8, 8, R7, self._memory)
         program.write(R9, 8, 8)
         program.end()

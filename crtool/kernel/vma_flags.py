@@ -12,7 +12,7 @@ import os
 import struct
 
 from crtool.kernel import bpf_iter, btf
-from crtool.kernel.bpf_iter import R1, R6, R7, R8, R9, R10, Program
+from crtool.kernel.bpf_iter import R7, R8, R9, R10, VMA, Program
 
 __all__ = ["RawFlags", "Reader"]
 
@@ -30,12 +30,7 @@ class Reader:
     def __init__(self) -> None:
         types = btf.read((_STRUCTURE, _FUNCTION))
         places = [types.offset(_STRUCTURE, member) for member in ("vm_start", "vm_end", "vm_flags")]
-        program = Program()
-        program.copy(R6, R1)  # struct bpf_iter__task_vma: meta, task, vma
-        program.load(R7, R6, 16)
-        program.end_if(R7, 0)
-        program.load(R9, R6, 0)
-        program.load(R9, R9, 0)  # meta->seq
+        program = Program.of_each(VMA)
         for number, place in enumerate(places):
             program.load(R8, R7, place)
             program.store(R10, 8 * number - _ENTRY.size, R8)
