@@ -11,6 +11,7 @@ import struct
 
 from crtool.abi.syscalls_x86_64 import NUMBERS
 from crtool.arch.x86_64_registers import CODE_BEFORE_CALL, Registers
+from crtool.arch.x86_64_timeouts import is_limited, shorten
 from crtool.record import dataclass
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "find_gadgets",
     "home",
     "home_size",
+    "is_limited",
+    "shorten",
     "way_out",
     "xfeatures",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from crtool.abi.syscalls_x86_64 import NUMBERS
 
-__all__ = ["CODE_BEFORE_CALL", "Registers"]
+__all__ = ["CODE_BEFORE_CALL", "Peek", "Registers"]
 
 _FLAG_ID = 1 << 21  # neither ptrace nor sigreturn sets it
 _FIELDS = (
@@ -41,6 +41,22 @@ _ENDED_BY_STOPS = frozenset(
         "semtimedop",
         "io_getevents",
         "io_pgetevents",
+        # of sockets with SO_RCVTIMEO or SO_SNDTIMEO
+        "accept",
+        "accept4",
+        "connect",
+        "read",
+        "readv",
+        "recvfrom",
+        "recvmmsg",
+        "recvmsg",
+        "sendfile",
+        "sendmmsg",
+        "sendmsg",
+        "sendto",
+        "splice",
+        "write",
+        "writev",
     )
 )
 _LOADS_NUMBER = re.compile(rb"(?:\xb8|\x48\xc7\xc0)(.\x00\x00\x00)", re.DOTALL)
@@ -48,6 +64,7 @@ CODE_BEFORE_CALL = 32  # bytes that may load the number of a call
 
 
 Peek = Callable[[int, int], bytes | None]
+"""Reads memory of a task: address and length, None where there is nothing."""
 
 
 def _is_timespec(raw: bytes | None) -> bool:
@@ -154,6 +171,11 @@ class Registers:
         self.leave_kernel()
 
     @property
+    def has_restart_block(self) -> bool:
+        """Whether the kernel goes on with the call by what it has written down, which is in no register."""
+        return self.interrupted and -self.result == _ERESTART_RESTARTBLOCK
+
+    @property
     def lost_number(self) -> bool:
         """Whether the task is in restart_syscall(2), so that the call's own number is in no register any more."""
         return self.interrupted and self.number == NUMBERS["restart_syscall"]
@@ -162,8 +184,9 @@ class Registers:
         """These registers, for a task that does not have the kernel's restart block of this one.
 
         The restart block holds how long a relative sleep has still to go. It is lost in another task, and also here
-        after an rt_sigreturn. Then the call itself is made again, which at least never ends early. ERESTARTNOHAND
-        differs from ERESTART_RESTARTBLOCK only in that: a handler that runs first makes both of them EINTR.
+        after an rt_sigreturn. Then the call itself is made again, for what ``cpu.shorten`` leaves of it.
+        ERESTARTNOHAND differs from ERESTART_RESTARTBLOCK only in that: a handler that runs first makes both of them
+        EINTR.
 
         *code*: up to 32 bytes that stand before the `syscall` instruction. A call that has been restarted once is in
         restart_syscall, and its number is lost; it stands in the code, or else the arguments, which are
@@ -171,7 +194,7 @@ class Registers:
         and length, None where there is nothing.
         """
         portable = self.copy()
-        if self.interrupted and -self.result == _ERESTART_RESTARTBLOCK:
+        if self.has_restart_block:
             portable.values["rax"] = -_ERESTARTNOHAND & _U64
             if self.lost_number:
                 number = self._number_in(code) or self._number_by_arguments(peek)

@@ -30,6 +30,7 @@ from crtool.image import codec
 from crtool.image.compression import choose
 from crtool.image.writer import ImageWriter
 from crtool.kernel.wait import deadline_in
+from crtool.puppet.waiting import look
 from crtool.resources.files.sockets.tcp_connections import Connections
 from crtool.resources.memory import pages
 from crtool.resources.policy import Exclude, Files, Policy, Stdio, Tcp, Unix
@@ -213,7 +214,7 @@ class _Story:
 
     def _go_on(self, copies: Live) -> None:
         self._start()
-        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline, self.report.vdsos)
+        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline, self.report.vdsos, self.report.waits)
         with Collector(frozen, self.report, copies, self._connections(), self._tracker) as collector:
             with frozen:
                 self._collect(frozen, collector)
@@ -253,7 +254,7 @@ class _Story:
 
     def _wait(self, leave: Leave, held: Callable[[Mapping[int, bool]], None] | None) -> None:
         self._start()
-        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline, self.report.vdsos)
+        frozen = self._frozen = Frozen(self.pid, self._walk, self._deadline, self.report.vdsos, self.report.waits)
         connections = self._connections(killing=leave == "killed")
         with Collector(frozen, self.report, Waiting(), connections, self._tracker) as collector:
             with frozen:
@@ -293,6 +294,7 @@ class _Story:
     def _start(self) -> None:
         if self._parent is not None:
             self._parent.begin(self.report.base.depth, self._tracker)
+        self.report.waits = look(self.report.pids)  # the last before anybody is stopped
 
     def _connections(self, *, killing: bool = False) -> Connections:
         return Connections(keep=self.policy.tcp == "keep", killing=killing)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from crtool.arch import cpu
 from crtool.engine import once
-from crtool.engine.freeze import Frozen, FrozenProcess
+from crtool.engine.freeze import Frozen
+from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.host import host_of
 from crtool.engine.ipc_collect import IpcCollector
 from crtool.engine.made import MadeNamespaces

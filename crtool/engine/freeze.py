@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
+from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.limit import Limit
 from crtool.engine.standing import (
     has_threads,
@@ -31,17 +33,15 @@ from crtool.kernel.wait import WALL
 from crtool.procfs import stat as stat_file
 from crtool.procfs import status as status_file
 from crtool.procfs.read import read
-from crtool.procfs.stat import Stat
-from crtool.procfs.status import Status
 from crtool.procfs.tasks import children, living_thread
 from crtool.puppet.burial import has_ended, reap
 from crtool.puppet.detach import detach_early
 from crtool.puppet.hold import HeldProcess, bury
 from crtool.puppet.reaper import Reaper
 from crtool.puppet.thread import HeldThread, seize
-from crtool.record import dataclass
+from crtool.puppet.waiting import Wait
 
-__all__ = ["Frozen", "FrozenProcess"]
+__all__ = ["Frozen"]
 
 _PATIENCE = 5.0  # seconds that a thread may take to stop, unless the caller says otherwise
 _VFORK_PATIENCE = 0.01  # seconds after which it is looked at what keeps it
@@ -53,33 +53,20 @@ _Lister = Callable[[int], list[int]]
 _FEW = 20  # threads whose children are listed sooner than everybody in /proc
 
 
-@dataclass
-class FrozenProcess:
-    """A process of the frozen tree. *held* is None for a zombie, of which only stat and status are left."""
-
-    pid: int
-    stat: Stat
-    status: Status
-    held: HeldProcess | None
-    dead_leader: bool = False  # the main thread has ended, others have not
-
-    @property
-    def door(self) -> int:
-        """The TID through whose folder in /proc the process is looked at."""
-        return self.pid if self.held is None else self.held.door
-
-    @property
-    def stop_signal(self) -> int:
-        """With which job control has stopped it, 0 if it has not."""
-        return 0 if self.held is None else min(thread.stop_signal for thread in self.held.threads.values())
-
-
 class Frozen:
     """A frozen tree, as a context manager: at the end of the block everybody is let go, whatever happened."""
 
-    def __init__(self, root: int, descendants: _Lister, deadline: float | None, apart: Mapping[int, range]) -> None:
+    def __init__(
+        self,
+        root: int,
+        descendants: _Lister,
+        deadline: float | None,
+        apart: Mapping[int, range],
+        waits: Mapping[int, Wait] = MappingProxyType({}),
+    ) -> None:
         """*descendants* lists the living tree below a PID; *deadline* (time.monotonic) bounds the freezing, and then
-        everything that is done in the block, by an alarm. *apart*: by PID, addresses that threads are to have left.
+        everything that is done in the block, by an alarm. *apart*: by PID, addresses that threads are to have left;
+        *waits*: by TID, who waits for a limited time.
         """
         self.root = root
         self.processes: dict[int, FrozenProcess] = {}
@@ -88,7 +75,7 @@ class Frozen:
         self.letting_go_seconds = 0.0
         self.killed: set[int] = set()  # processes that turned out to have ended when they were let go
         self.stopped: frozenset[int] = frozenset()  # processes to be left stopped by SIGSTOP
-        self._descendants, self._apart = descendants, apart
+        self._descendants, self._apart, self._waits = descendants, apart, waits
         self.limit = Limit(deadline)
         # A thread that is in the middle of vfork, or in the kernel's uninterruptible sleep, stops when it comes out.
         self._deadline = deadline if deadline is not None else time.monotonic() + _PATIENCE
@@ -305,7 +292,7 @@ class Frozen:
         while True:
             try:
                 until = min(time.monotonic() + _VFORK_PATIENCE, self._deadline)
-                return HeldThread.settle(tid, until, self._apart.get(pid, range(0)))
+                return HeldThread.settle(tid, until, self._apart.get(pid, range(0)), self._waits.get(tid))
             except TimeoutExpired:
                 for other in (*self._seized[pid], *self._dying):
                     reap(other)  # one that executes waits for those that it has ended

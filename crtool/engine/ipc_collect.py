@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import TypeVar
 
-from crtool.engine.freeze import Frozen, FrozenProcess
+from crtool.engine.freeze import Frozen
+from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.snapshot import IpcRecord
 from crtool.errors import Obstacle, ObstacleError
 from crtool.kernel import sysvipc

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Literal
 
 from crtool.engine import guardian, once
-from crtool.engine.freeze import FrozenProcess
+from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.guardian import Guardian
 from crtool.engine.preflight import SMALL, Report
 from crtool.engine.room import room_left

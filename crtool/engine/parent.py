@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from crtool.arch import cpu
 from crtool.engine.contents import saved_runs
-from crtool.engine.freeze import FrozenProcess
+from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.news import Watch, of_stage
 from crtool.engine.references import read_snapshot
 from crtool.engine.tracker import Tracker, Version, version

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import field
 
@@ -21,6 +22,7 @@ from crtool.procfs.descriptors import Descriptors
 from crtool.procfs.read import read
 from crtool.procfs.status import Status
 from crtool.procfs.tasks import living_thread, threads
+from crtool.puppet.waiting import Wait
 from crtool.record import dataclass
 from crtool.resources import arch_prctl
 from crtool.resources.files import kinds, procfs
@@ -66,6 +68,7 @@ class Report:
     digests: dict[Version, bytes] = field(default_factory=dict)  # of programs and libraries, if they were asked for
     contexts: frozenset[int] = frozenset()  # by which the kernel knows userfaultfds of the tree
     vdsos: dict[int, range] = field(default_factory=dict)  # by PID
+    waits: Mapping[int, Wait] = field(default_factory=dict)  # by TID
     files: int = 0  # descriptors
     census: FileCensus | None = None  # by which all descriptors of a thread are asked for at once
     memory: int = 0  # bytes of private memory in use, in RAM or swapped out: about the size of an image

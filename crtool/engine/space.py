@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from crtool.abi import mman
-from crtool.engine.freeze import FrozenProcess
+from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.kept import Kept
 from crtool.engine.snapshot import MemoryRecord
 from crtool.engine.twin_pages import Sink, copy_twin

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 
-from crtool.engine.freeze import FrozenProcess
+from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.preflight import SMALL
 from crtool.errors import RemoteCallError
 from crtool.kernel.ranges import Ranges

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import field
 from functools import partial
@@ -19,6 +19,7 @@ from crtool.procfs import stat as stat_file
 from crtool.procfs.read import read
 from crtool.puppet.critical import leave_critical_section
 from crtool.puppet.suspension import suspend_seccomp
+from crtool.puppet.waiting import Wait
 from crtool.record import dataclass
 
 __all__ = ["HeldThread", "await_group_stop", "seize"]
@@ -52,9 +53,11 @@ class HeldThread:
     stop_signals: list[int] = field(default_factory=list)  # arrived while it was held
 
     @classmethod
-    def settle(cls, tid: int, deadline: float | None, apart: range = range(0)) -> HeldThread:
+    def settle(
+        cls, tid: int, deadline: float | None, apart: range = range(0), wait: Wait | None = None
+    ) -> HeldThread:
         """Waits until the seized thread *tid* has come to rest, and reads its state. It gets a chance to leave *apart*,
-        code in which it should not be stopped, first.
+        code in which it should not be stopped, first. *wait*: what was seen of it, if it waits for a limited time.
 
         A signal that is just being delivered goes its way: it is injected, and the thread stops again
         at the first instruction of the handler, or does not, if the signal ends it.
@@ -81,21 +84,27 @@ class HeldThread:
             )
         rseq = ptrace.rseq(tid)
         leave_critical_section(tid, rseq[0], registers)
+        seccomp, peek = suspend_seccomp(tid, ptrace_abi.O_TRACESYSGOOD), partial(_peek, tid)
+        waited: Callable[[], int | None] = partial(wait.passed, tid) if wait is not None else lambda: None
         if registers.forgive_interruption():
+            cpu.shorten(registers, waited, peek, as_another=not seccomp)
             ptrace.set_registers(tid, registers)
         code = b""
         if registers.lost_number:
             before = cpu.CODE_BEFORE_CALL
-            code = _peek(tid, registers.ip - before, before) or b""
+            code = peek(registers.ip - before, before) or b""
+        portable = registers.without_restart_block(code, peek)
+        if registers.has_restart_block:
+            cpu.shorten(portable, waited, peek, as_another=not seccomp)
         return cls(
             tid,
             registers,
-            registers.without_restart_block(code, partial(_peek, tid)),
+            portable,
             ptrace.fpu(tid),
             ptrace.signal_mask(tid),
             status.signal if status.kind is Stop.GROUP else 0,
             rseq,
-            suspend_seccomp(tid, ptrace_abi.O_TRACESYSGOOD),
+            seccomp,
         )
 
 
