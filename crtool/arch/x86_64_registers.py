@@ -41,6 +41,7 @@ _ENDED_BY_STOPS = frozenset(
         "semtimedop",
         "io_getevents",
         "io_pgetevents",
+        "io_uring_enter",
         # of sockets with SO_RCVTIMEO or SO_SNDTIMEO
         "accept",
         "accept4",
