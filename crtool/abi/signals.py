@@ -42,6 +42,9 @@ SIGINFO_SYS_PRIVATE = 32
 SIG_DFL = 0
 SIG_IGN = 1
 
+SYNCHRONOUS = frozenset({4, 5, 7, 8, 11, 31})
+"""SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV and SIGSYS, which what a thread executes can bring about."""
+
 # Signals that can be neither handled nor blocked.
 UNBLOCKABLE = frozenset({SIGKILL, SIGSTOP})
 

@@ -231,11 +231,18 @@ class Rebuilder:
         """The TID through whose folder in /proc the process is reached."""
         return self.threads[self.record.threads[0].tid].tid
 
-    def leave_scratch(self) -> None:
-        """Unmaps the scratch mapping: no batch can be run in this address space any more."""
+    def last_calls(self) -> None:
+        """Gives the threads what batches would disturb, when none is run any more."""
+        state = self.record.state
         for thread in self.record.threads:
+            puppet = self.threads[thread.tid]
             if flags := cpu.Registers(thread.registers).flags_beyond_ptrace:
-                self.threads[thread.tid].set_flags(flags)
+                puppet.set_flags(flags)
+            registry.restore_quietly(puppet, thread.state, state)
+            state = None
+
+    def leave_scratch(self) -> None:
+        """Unmaps the scratch mapping: no call can be made in this address space any more."""
         self.puppet.leave_scratch()
 
     def become(self) -> None:

@@ -350,6 +350,8 @@ def _rebuild(
     prepared.ipc.adjust(puppets)
     with clock.stage(Stage.RELEASE):
         left: set[int] = set()
+        for process in living:
+            process.last_calls()
         for process in reversed(living):
             if process.record.memory not in left:
                 left.add(process.record.memory)

@@ -27,10 +27,10 @@ from crtool.arch import cpu
 from crtool.errors import InternalError, RemoteCallError, TargetDied
 from crtool.kernel import clone, eclone, ptrace
 from crtool.kernel.eclone_request import EcloneRequest
-from crtool.kernel.syscall import RawCall, prepared, syscall
+from crtool.kernel.syscall import RawCall, prepared
 from crtool.kernel.wait import WALL, Stop, WaitStatus, wait_for_stop
 from crtool.procfs.maps import Mapping, parse
-from crtool.puppet import last_pid
+from crtool.puppet import last_pid, tiny_elf
 from crtool.puppet.batch import Batch, Call
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.puppet.table import Table
@@ -49,9 +49,7 @@ _OPTIONS = (
 _SIG_BLOCK = 0
 _RLIMIT_CORE = 4
 _PR_SET_NAME = 15
-_MFD_CLOEXEC, _MFD_EXEC = 1, 0x10
 _AT_EMPTY_PATH = 0x1000
-_SYSCALL = b"\x0f\x05\xc3"
 _VDSO_NAMES = (b"[vvar]", b"[vvar_vclock]", b"[vdso]")
 
 
@@ -77,16 +75,6 @@ class Space:
     def vdso(self) -> int:
         """Where the first of the vDSO's mappings is put."""
         return self.start + self.SCRATCH + self.GAP
-
-
-def _tiny_elf(address: int) -> bytes:
-    """An ELF executable whose only segment, at *address*, holds one `syscall; ret`."""
-    ident = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-    size = 64 + 56 + len(_SYSCALL)
-    header = struct.pack("<16sHHIQQQIHHHHHH", ident, 2, cpu.ELF_MACHINE, 1, address + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    read_execute = 5
-    segment = struct.pack("<IIQQQQQQ", 1, read_execute, 0, address, address, size, size, cpu.PAGE_SIZE)
-    return header + segment + _SYSCALL
 
 
 class Newborn(Puppet):
@@ -185,8 +173,7 @@ class Newborn(Puppet):
         if signal:
             self.call("prlimit64", 0, _RLIMIT_CORE, bytes(16), 0)
         registers = self._blank
-        gadget = self.scratch.start + cpu.RUNNER.index(b"\x0f\x05")
-        registers.aim_at_call(gadget, cpu.NUMBERS["exit_group"], ((status >> 8) & 0xFF,), registers.sp)
+        registers.aim_at_call(self._gadget, cpu.NUMBERS["exit_group"], ((status >> 8) & 0xFF,), registers.sp)
         ptrace.set_registers(self.tid, registers)
         with suppress(TargetDied):
             if signal:
@@ -241,10 +228,26 @@ class Newborn(Puppet):
         ptrace.cont(self.tid)
         wait_for_stop(self.tid)
 
+    def call_quietly(self, name: str, *args: int | bytes) -> int:
+        """One call without the runner. Its trap unblocks SIGTRAP, has it no longer ignored, and takes signals off the
+        queue: dequeue_synchronous_signal() in kernel/signal.c brings the first that came of a fault, blocked or not.
+        """
+        ptrace.set_signal_mask(self.tid, ALL_SIGNALS)
+        places, room = [], self.scratch.data
+        for arg in args:
+            places.append(arg if isinstance(arg, int) else room)
+            if not isinstance(arg, int):
+                self._write(room, arg)
+                room += len(arg)
+        return self._raw(self._gadget, name, *places)
+
+    @property
+    def _gadget(self) -> int:
+        return self.scratch.start + cpu.RUNNER.index(b"\x0f\x05")
+
     def leave_scratch(self) -> None:
         """Unmaps the scratch mapping: the last call. The task stays stopped behind it, with nothing to return to."""
-        gadget = self.scratch.start + cpu.RUNNER.index(b"\x0f\x05")
-        self._raw(gadget, "munmap", self.scratch.start, self.scratch.end - self.scratch.start)
+        self._raw(self._gadget, "munmap", self.scratch.start, self.scratch.end - self.scratch.start)
 
     def become(self, registers: cpu.Registers, fpu: bytes, mask: int) -> None:
         """Gives the task the CPU state that it is to go on with."""
@@ -274,7 +277,7 @@ def bear_root(space: Space, pids: Sequence[int], flags: int = 0, exit_signal: in
     Raises OSError with EEXIST if one of *pids* is taken, EPERM without the right to choose.
     """
     with ExitStack() as borrowed:
-        elf = _memfd(_tiny_elf(space.start))
+        elf = tiny_elf.memfd(space.start)
         borrowed.callback(os.close, elf)
         gate, opener = os.pipe()
         for fd in (gate, opener):
@@ -329,24 +332,6 @@ def _clone(flags: int, exit_signal: int, pids: Sequence[int], steps: Sequence[Ra
         finally:
             os._exit(127)
     return pid
-
-
-def _memfd(content: bytes) -> int:
-    name = b"crtool\0"
-    buffer = bytearray(name)
-    from crtool.kernel.syscall import memory_address  # noqa: PLC0415
-
-    address = memory_address(memoryview(buffer))
-    try:
-        fd = syscall("memfd_create", address, _MFD_CLOEXEC | _MFD_EXEC)
-    except OSError:
-        fd = syscall("memfd_create", address, _MFD_CLOEXEC)  # before 6.3: every memfd is executable
-    try:
-        os.write(fd, content)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
 
 
 def _blank_out(pid: int, space: Space) -> Newborn:

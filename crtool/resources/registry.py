@@ -62,6 +62,7 @@ from crtool.resources.timers import posix
 from crtool.resources.timers.posix import PosixTimerRecord
 
 if TYPE_CHECKING:
+    from crtool.puppet.birth import Newborn
     from crtool.puppet.hold import HeldProcess
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "restore_from_outside",
     "restore_last",
     "restore_process",
+    "restore_quietly",
     "restore_rights",
     "restore_thread",
     "restore_thread_from_outside",
@@ -293,6 +295,15 @@ def restore_process(
     limits.restore(batch, state.settings.limits, here.process.limits, here.thread.credentials.effective)
     main.run(batch)
     return timers.warnings
+
+
+def restore_quietly(puppet: Newborn, thread: ThreadState, process: ProcessState | None) -> None:
+    """Gives one thread, *puppet*, what the trap at the end of each batch would disturb, when it will run none any more;
+    its *process* with one of them.
+    """
+    if process is not None:
+        sigaction.restore_trap(puppet, process.actions)
+    sigpending.restore_quietly(puppet, thread.pending, None if process is None else process.pending)
 
 
 def restore_from_outside(pid: int, state: ProcessState, here: Born) -> None:

@@ -9,7 +9,7 @@ We rebuild it by rt_sigaction. A process that was made by crtool ignores what cr
 so :func:`reset` has to be called in the first one before it bears anybody; the others inherit the clean table. *Order:*
 the reset before any child is born or dies, since children of a process that ignores SIGCHLD leave no zombie;
 :func:`restore` after the last zombie has died, for the same reason, and before signals are queued, since ignoring a
-signal drops it.
+signal drops it. What is done on SIGTRAP comes last (:func:`restore_trap`), since each batch of a newborn changes it.
 
 Lost: nothing. Two processes that share the table (CLONE_SIGHAND without CLONE_THREAD) get a table each.
 """
@@ -19,14 +19,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from crtool.abi.signals import NSIG, SIGACTION, UNBLOCKABLE
+from crtool.abi.signals import NSIG, SIGACTION, SIGTRAP, UNBLOCKABLE
 from crtool.puppet.batch import Batch
 from crtool.record import dataclass
 
 if TYPE_CHECKING:
+    from crtool.puppet.birth import Newborn
     from crtool.puppet.hold import HeldProcess
 
-__all__ = ["SigactionRecord", "dump", "reset", "restore"]
+__all__ = ["SigactionRecord", "dump", "reset", "restore", "restore_trap"]
 
 _SIGSET_SIZE = 8
 _SIGNALS = tuple(signal for signal in range(1, NSIG + 1) if signal not in UNBLOCKABLE)
@@ -71,5 +72,17 @@ def reset(batch: Batch) -> None:
 def restore(batch: Batch, records: Sequence[SigactionRecord]) -> None:
     """Adds the calls for a process in which all signals are at their default."""
     for record in records:
-        action = SIGACTION.pack(record.handler, record.flags, record.restorer, record.mask)
-        batch.call("rt_sigaction", record.signal, action, 0, _SIGSET_SIZE, label=f"action of signal {record.signal}")
+        if record.signal != SIGTRAP:
+            label = f"action of signal {record.signal}"
+            batch.call("rt_sigaction", record.signal, _packed(record), 0, _SIGSET_SIZE, label=label)
+
+
+def restore_trap(puppet: Newborn, records: Sequence[SigactionRecord]) -> None:
+    """Gives SIGTRAP its action, when *puppet* will run no batch any more."""
+    for record in records:
+        if record.signal == SIGTRAP:
+            puppet.call_quietly("rt_sigaction", SIGTRAP, _packed(record), 0, _SIGSET_SIZE)
+
+
+def _packed(record: SigactionRecord) -> bytes:
+    return SIGACTION.pack(record.handler, record.flags, record.restorer, record.mask)

@@ -10,6 +10,8 @@ We rebuild them by rt_sigqueueinfo(2) and rt_tgsigqueueinfo(2), in the order of 
 so any si_code is allowed, and siginfo arrives as it was. A signal without an entry is queued as what the kernel would
 have delivered for it. SIGSTOP cannot be blocked and is sent from outside. *Order:* after the actions (ignoring a signal
 drops it), after the last birth and death (they send SIGCHLD, which :func:`flush` drops), with all signals blocked.
+Those that a fault may have brought about come when no batch is run any more (:func:`restore_quietly`): the trap at the
+end of one would take them off the queue.
 
 The entry of a POSIX timer belongs to the timer: it is made by letting the timer expire at its place in the queue. The
 caller brings the two together: :func:`timer_ids`, and *expire* of the restoring half. Lost: the entry of a timer that
@@ -19,7 +21,7 @@ no longer exists or was set anew since; the kernel would not deliver it either (
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from crtool.abi.signals import (
@@ -31,6 +33,8 @@ from crtool.abi.signals import (
     SIGKILL,
     SIGRTMIN,
     SIGSTOP,
+    SIGTRAP,
+    SYNCHRONOUS,
     UNBLOCKABLE,
     bit,
 )
@@ -43,6 +47,7 @@ from crtool.puppet.thread import HeldThread
 from crtool.record import dataclass
 
 if TYPE_CHECKING:
+    from crtool.puppet.birth import Newborn
     from crtool.puppet.hold import HeldProcess
 
 __all__ = [
@@ -53,12 +58,14 @@ __all__ = [
     "is_pending",
     "restore",
     "restore_from_outside",
+    "restore_quietly",
     "restore_thread",
     "restore_thread_from_outside",
     "timer_ids",
 ]
 
 _SIGSET_SIZE = 8
+_TRAP = frozenset({SIGTRAP})
 
 Expire = Mapping[int, Callable[[Batch], None]]
 
@@ -134,25 +141,44 @@ def restore(batch: Batch, record: PendingRecord, expire: Expire) -> None:
     """Adds the calls, to be made by any one thread; *expire* adds those by which a timer, by its ID, expires."""
     if record.queue or record.bare:
         tid = batch.call("gettid")  # rt_sigqueueinfo takes the TID of any thread for its process
-        _restore(batch, "rt_sigqueueinfo", (tid,), record, expire)
+        _restore(batch, "rt_sigqueueinfo", (tid,), record, expire, _TRAP)
 
 
 def restore_thread(batch: Batch, record: PendingRecord, expire: Expire) -> None:
     """Adds the calls, to be made by the thread itself; *expire* as in :func:`restore`."""
     if record.queue or record.bare:
         pid, tid = batch.call("getpid"), batch.call("gettid")
-        _restore(batch, "rt_tgsigqueueinfo", (pid, tid), record, expire)
+        _restore(batch, "rt_tgsigqueueinfo", (pid, tid), record, expire, SYNCHRONOUS)
 
 
-def _restore(batch: Batch, call: str, to: tuple[Call, ...], record: PendingRecord, expire: Expire) -> None:
-    for short in (*record.queue, *_infos(record.bare)):
-        info = short.ljust(SIGINFO_SIZE, b"\0")
+def restore_quietly(puppet: Newborn, thread: PendingRecord, process: PendingRecord | None) -> None:
+    """Sends what has been left out, to *puppet*, when it will run no batch any more, and for one thread to its
+    *process*.
+    """
+    for info in _infos_of(thread):
+        if (signal := _signal_of(info)) in SYNCHRONOUS and _timer_of(info) is None:
+            pid, tid = puppet.call_quietly("getpid"), puppet.call_quietly("gettid")
+            puppet.call_quietly("rt_tgsigqueueinfo", pid, tid, signal, info)
+    for info in _infos_of(process) if process is not None else ():
+        if (signal := _signal_of(info)) in _TRAP and _timer_of(info) is None:
+            puppet.call_quietly("rt_sigqueueinfo", puppet.call_quietly("gettid"), signal, info)
+
+
+def _restore(
+    batch: Batch, call: str, to: tuple[Call, ...], record: PendingRecord, expire: Expire, later: frozenset[int]
+) -> None:
+    for info in _infos_of(record):
         signal, timer = _signal_of(info), _timer_of(info)
         if timer is not None:
             if timer in expire:
                 expire[timer](batch)
-        elif signal not in UNBLOCKABLE:
+        elif signal not in UNBLOCKABLE | later:
             batch.call(call, *to, signal, info, label=f"pending signal {signal}")
+
+
+def _infos_of(record: PendingRecord) -> Iterator[bytes]:
+    for short in (*record.queue, *_infos(record.bare)):
+        yield short.ljust(SIGINFO_SIZE, b"\0")
 
 
 def _infos(signals: int) -> list[bytes]:
