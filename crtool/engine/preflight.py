@@ -291,6 +291,7 @@ def _survey_file(report: Report, file: OpenFile, door: int, seen: _Seen) -> None
     seen.rings.add(file)
     seen.watchers.add(file)
     seen.ports.add(file, file.stat.st_ino)
+    kinds.be_ready(file)
     if procfs.recognise(file) and (other := procfs.foreign(file)) and other not in report.pids:
         cause = f"{file.shown} is of a process outside the tree, {name_of(other)}"
         report.obstacles.append(Obstacle(file.pid, f"fd {file.fd}", cause, "close it first"))

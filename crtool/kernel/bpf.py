@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from crtool.kernel.syscall import memory_address, syscall
 from crtool.record import dataclass
 
-__all__ = ["MapInfo", "create", "freeze", "info", "items", "open_map", "programs", "update"]
+__all__ = ["MapInfo", "bpf", "create", "freeze", "info", "items", "open_map", "programs", "update"]
 
 _CREATE, _LOOKUP, _UPDATE, _NEXT_KEY = 0, 1, 2, 4
 _NEXT_PROGRAM, _PROGRAM_BY_ID, _MAP_BY_ID, _INFO_BY_FD, _FREEZE = 11, 13, 14, 15, 22
@@ -40,14 +40,15 @@ class MapInfo:
     extra: int
 
 
-def _bpf(command: int, attr: bytes) -> int:
+def bpf(command: int, attr: bytes) -> int:
+    """bpf(2): *attr* is the beginning of its union, behind which it is filled with zeros; raises OSError."""
     buffer = bytearray(attr.ljust(_ATTR_SIZE, b"\0"))
     return syscall("bpf", command, memory_address(memoryview(buffer)), len(buffer))
 
 
 def _describe(fd: int, answer: bytearray) -> None:
     address = memory_address(memoryview(answer))
-    _bpf(_INFO_BY_FD, struct.pack("<IIQ", fd, len(answer), address))
+    bpf(_INFO_BY_FD, struct.pack("<IIQ", fd, len(answer), address))
 
 
 def info(fd: int) -> MapInfo:
@@ -65,12 +66,12 @@ def items(fd: int, found: MapInfo) -> Iterator[tuple[bytes, bytes]]:
     place = 0  # NULL: the first key
     while True:
         try:
-            _bpf(_NEXT_KEY, struct.pack("<I4xQQ", fd, place, ctypes.addressof(after)))
+            bpf(_NEXT_KEY, struct.pack("<I4xQQ", fd, place, ctypes.addressof(after)))
         except FileNotFoundError:
             return
         key.raw = after.raw
         place = ctypes.addressof(key)
-        _bpf(_LOOKUP, struct.pack("<I4xQQ", fd, place, ctypes.addressof(value)))
+        bpf(_LOOKUP, struct.pack("<I4xQQ", fd, place, ctypes.addressof(value)))
         yield key.raw, value.raw
 
 
@@ -80,23 +81,23 @@ def create(wanted: MapInfo) -> int:
         "<7I16s5IQ", wanted.kind, wanted.key_size, wanted.value_size, wanted.most, wanted.flags, 0, 0, wanted.name,
         0, 0, 0, 0, 0, wanted.extra,
     )  # fmt: skip
-    return _bpf(_CREATE, attr)
+    return bpf(_CREATE, attr)
 
 
 def update(fd: int, key: bytes, value: bytes) -> None:
     """Puts an entry into a map; raises OSError."""
     a, b = ctypes.create_string_buffer(key, len(key)), ctypes.create_string_buffer(value, len(value))
-    _bpf(_UPDATE, struct.pack("<I4xQQQ", fd, ctypes.addressof(a), ctypes.addressof(b), 0))
+    bpf(_UPDATE, struct.pack("<I4xQQQ", fd, ctypes.addressof(a), ctypes.addressof(b), 0))
 
 
 def freeze(fd: int) -> None:
     """From now on no program of users changes the map (BPF_MAP_FREEZE, since 5.2)."""
-    _bpf(_FREEZE, struct.pack("<I", fd))
+    bpf(_FREEZE, struct.pack("<I", fd))
 
 
 def open_map(number: int, flags: int) -> int:
     """One more descriptor of the map that the kernel knows by *number*; *flags*: BPF_F_RDONLY, BPF_F_WRONLY."""
-    return _bpf(_MAP_BY_ID, struct.pack("<III", number, 0, flags))
+    return bpf(_MAP_BY_ID, struct.pack("<III", number, 0, flags))
 
 
 def programs(number: int) -> Iterator[int]:
@@ -110,7 +111,7 @@ def programs(number: int) -> Iterator[int]:
             return
         (program,) = struct.unpack_from("<I", attr, 4)
         try:
-            fd = _bpf(_PROGRAM_BY_ID, struct.pack("<I", program))
+            fd = bpf(_PROGRAM_BY_ID, struct.pack("<I", program))
         except FileNotFoundError:
             continue  # unloaded meanwhile
         try:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import struct
 
-from crtool.kernel.syscall import memory_address, syscall
+from crtool.kernel.bpf import bpf
 
 __all__ = [
     "FILE", "R0", "R1", "R2", "R3", "R6", "R7", "R8", "R9", "R10", "TASK", "VMA",
@@ -20,8 +20,7 @@ __all__ = [
 
 _PROG_LOAD, _LINK_CREATE, _ITER_CREATE = 5, 28, 33
 _TRACING, _TRACE_ITER = 26, 28  # BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER
-_ATTR_SIZE = 144
-_READ_KERNEL, _SEQ_WRITE = 113, 127  # helpers: bpf_probe_read_kernel, bpf_seq_write
+_CURRENT, _READ_KERNEL, _SEQ_WRITE = 35, 113, 127  # helpers: bpf_get_current_task, bpf_probe_read_kernel, bpf_seq_write
 _INSTRUCTION = struct.Struct("<BBhi")  # code, registers, offset, immediate
 _LOAD = struct.Struct("<IIQQIIQII16sIIIIQIIQII")
 R0, R1, R2, R3, R6, R7, R8, R9, R10 = 0, 1, 2, 3, 6, 7, 8, 9, 10
@@ -125,6 +124,10 @@ class Program:
         self.add(R3, offset)
         self._add(0x85, immediate=_READ_KERNEL)
 
+    def current(self) -> None:
+        """R0 = the calling thread's struct task_struct."""
+        self._add(0x85, immediate=_CURRENT)
+
     def write(self, file: int, place: int, size: int) -> None:
         """Writes down the *size* bytes at R10 − *place*."""
         self.copy(R1, file)
@@ -132,11 +135,6 @@ class Program:
         self.add(R2, -place)
         self.put(R3, size)
         self._add(0x85, immediate=_SEQ_WRITE)
-
-
-def _bpf(command: int, attr: bytes) -> int:
-    buffer = bytearray(attr.ljust(_ATTR_SIZE, b"\0"))
-    return syscall("bpf", command, memory_address(memoryview(buffer)), len(buffer))
 
 
 def load(program: Program, over: int) -> int:
@@ -150,15 +148,15 @@ def load(program: Program, over: int) -> int:
         _TRACING, program.here, ctypes.addressof(code), ctypes.addressof(licence), 0, 0, 0, 0, 0, b"crtool", 0,
         _TRACE_ITER, 0, 0, 0, 0, 0, 0, 0, over,
     )  # fmt: skip
-    return _bpf(_PROG_LOAD, attr)
+    return bpf(_PROG_LOAD, attr)
 
 
 def run(program: int, pid: int = 0, tid: int = 0) -> bytes:
     """What *program* writes down, of process *pid*, of thread *tid* or of everybody; raises OSError."""
     whom = ctypes.create_string_buffer(struct.pack("<III4x", tid, pid, 0), 16)  # tid, pid, pid_fd
-    link = _bpf(_LINK_CREATE, struct.pack("<IIIIQI", program, 0, _TRACE_ITER, 0, ctypes.addressof(whom), 16))
+    link = bpf(_LINK_CREATE, struct.pack("<IIIIQI", program, 0, _TRACE_ITER, 0, ctypes.addressof(whom), 16))
     try:
-        iterator = _bpf(_ITER_CREATE, struct.pack("<II", link, 0))
+        iterator = bpf(_ITER_CREATE, struct.pack("<II", link, 0))
         try:
             found = b""
             while part := os.read(iterator, 1 << 16):

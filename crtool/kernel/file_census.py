@@ -18,20 +18,24 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from crtool.kernel import bpf_iter, btf
+from crtool.kernel import bpf_iter, btf, read_ahead
 from crtool.kernel.bpf_iter import FILE, R1, R2, R6, R7, R8, R9, R10, Program
+from crtool.kernel.read_ahead import Trace
 
 __all__ = ["FileCensus", "Standing", "prepare"]
 
 _FUNCTION = "bpf_iter_task_file"
-_STRUCTURES = ("file", "file_operations", "inode", "mount", "task_struct", "files_struct", "fdtable")
+_STRUCTURES = (
+    "file", "file_operations", "inode", "mount", "task_struct", "files_struct", "fdtable", "super_block",
+    "backing_dev_info",
+)  # fmt: skip
 _WORD = 8
 # What is written down for each descriptor: the parameters of _standing().
 _ORDER = (
     "fd", "file", "mount", "dentry", "closing", "show", "locks", "owner", "position", "flags", "number", "inode",
-    "signal",
+    "signal", "mode", "pages", "usual",
 )  # fmt: skip
-_RECORD = struct.Struct("<8Qq4Q")
+_RECORD = struct.Struct("<8Qq7Q")
 
 
 class Standing(NamedTuple):
@@ -53,22 +57,25 @@ class FileCensus:
     """The program, loaded. OSError or KeyError if this kernel, or the caller's rights, do not give it."""
 
     def __init__(self) -> None:
+        self._kept = read_ahead.prepare()
         types = btf.read((*_STRUCTURES, _FUNCTION))
         self._fd = bpf_iter.load(_program(types), types.function(_FUNCTION))
 
     def look(self, tid: int) -> list[Standing]:
         """The descriptors of thread *tid*, in order; raises OSError."""
-        return [_standing(*words) for words in _RECORD.iter_unpack(bpf_iter.run(self._fd, tid=tid))]
+        told = self._kept.told if self._kept is not None else (lambda _trace: 0)
+        return [_standing(told, *words) for words in _RECORD.iter_unpack(bpf_iter.run(self._fd, tid=tid))]
 
 
 def _standing(
+    told: Callable[[Trace], int],
     fd: int, file: int, mount: int, dentry: int, closing: int, show: int, locks: int, owner: int, position: int,
-    flags: int, number: int, inode: int, signal: int,
+    flags: int, number: int, inode: int, signal: int, mode: int, pages: int, usual: int,
 ) -> Standing:  # fmt: skip
     flags &= ~os.O_CLOEXEC  # of a description it means nothing: fdinfo shows that of the descriptor
     if closing >> (fd & 63) & 1:
         flags |= os.O_CLOEXEC
-    path = (mount, dentry, flags & os.O_PATH)
+    path = (mount, dentry, flags & (os.O_PATH | os.O_ACCMODE), told(Trace(mode, pages, usual)))
     return Standing(fd, file, path, flags, position, number, inode, locks != 0, show != 0, (owner | signal) != 0)
 
 
@@ -98,6 +105,14 @@ def _program(types: btf.Types) -> Program:
     keep("locks")
     program.load(R1, R8, at("inode", "i_ino"))
     keep("inode")
+    program.load_word(R1, R7, at("file", "f_mode"))
+    keep("mode")
+    program.load_word(R1, R7, at("file", "f_ra.ra_pages"))
+    keep("pages")
+    program.load(R8, R8, at("inode", "i_sb"))
+    program.load(R8, R8, at("super_block", "s_bdi"))
+    program.load_word(R1, R8, at("backing_dev_info", "ra_pages"))
+    keep("usual")
     program.put(R1, 0)
     keep("number")
     keep("signal")

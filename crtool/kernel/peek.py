@@ -1,8 +1,7 @@
 """Reading words of the kernel's memory, by a BPF program that can do nothing else.
 
-The program is of the kind that a process runs by itself (BPF_PROG_TYPE_SYSCALL, since 5.14), never attached to
-anything. It asks bpf_probe_read_kernel(), which fails where nothing is mapped and changes nothing. It takes CAP_BPF and
-CAP_PERFMON over the machine, and a kernel that is not locked down for confidentiality.
+The program is of the kind of :mod:`.bpf_syscall`. It asks bpf_probe_read_kernel(), which fails where nothing is mapped
+and changes nothing.
 
 Where per-CPU data of a CPU is, is told by an entry of a per-CPU map of ours: the program is given its address on that
 CPU, and finds the pointer that is good for all of them in the map itself.
@@ -17,19 +16,19 @@ import os
 import struct
 from contextlib import ExitStack
 
+from crtool.kernel.bpf import bpf
+from crtool.kernel.bpf_syscall import load, run
 from crtool.kernel.btf import Types
-from crtool.kernel.syscall import memory_address, syscall
 
 __all__ = ["STRUCTURES", "Peek"]
 
 STRUCTURES = ("bpf_array",)
 """Whose types a Peek has to know."""
 
-_MAP_CREATE, _PROG_LOAD, _PROG_RUN = 0, 5, 10
-_PERCPU_ARRAY, _SYSCALL, _SLEEPABLE = 6, 31, 1 << 4
+_MAP_CREATE = 0
+_PERCPU_ARRAY = 6
 _READ_KERNEL, _CURRENT, _PERCPU_ELEMENT = 113, 35, 195  # helpers
 _MASK = (1 << 64) - 1
-_RUN = struct.Struct("<I36xI4xQ")  # union bpf_attr: prog_fd, ctx_size_in, ctx_in
 # What the program is given and gives: address, CPU; error, word, current task, map, element on that CPU.
 _TALK = struct.Struct("<QQqQQQQ")
 _START = struct.Struct("<Qq")  # address, error; a block follows
@@ -91,22 +90,17 @@ def _block_program() -> bytes:
     )
 
 
-def _bpf(command: int, attr: bytes) -> int:
-    buffer = bytearray(attr.ljust(144, b"\0"))
-    return syscall("bpf", command, memory_address(memoryview(buffer)), len(buffer))
-
-
 class Peek:
     """As a context manager. OSError if this kernel, or the caller's rights, do not give it."""
 
     def __init__(self, types: Types) -> None:
         self._stack = ExitStack()
         try:
-            array = _bpf(_MAP_CREATE, struct.pack("<5I", _PERCPU_ARRAY, 4, 8, 1, 0))
+            array = bpf(_MAP_CREATE, struct.pack("<5I", _PERCPU_ARRAY, 4, 8, 1, 0))
             self._stack.callback(os.close, array)
-            self._fd = self._load(_program(array))
+            self._fd = load(_program(array))
             self._stack.callback(os.close, self._fd)
-            self._blocks = self._load(_block_program())
+            self._blocks = load(_block_program())
             self._stack.callback(os.close, self._blocks)
             self.current = self._run(0, 0)[2]  # struct task_struct of the calling thread
             self._pointers = types.offset("bpf_array", "pptrs")
@@ -115,15 +109,9 @@ class Peek:
             raise
         self._offsets: dict[int, int] = {}  # by CPU
 
-    def _load(self, program: bytes) -> int:
-        code, license_ = ctypes.create_string_buffer(program), ctypes.create_string_buffer(b"GPL")
-        count = len(program) // 8
-        addresses = ctypes.addressof(code), ctypes.addressof(license_)
-        return _bpf(_PROG_LOAD, struct.pack("<IIQQIIQII", _SYSCALL, count, *addresses, 0, 0, 0, 0, _SLEEPABLE))
-
     def _run(self, address: int, cpu: int) -> tuple[int, int, int, int, int]:
         talk = ctypes.create_string_buffer(_TALK.pack(address, cpu, 0, 0, 0, 0, 0), _TALK.size)
-        _bpf(_PROG_RUN, _RUN.pack(self._fd, _TALK.size, ctypes.addressof(talk)))
+        run(self._fd, talk)
         error, word, task, array, element = _TALK.unpack(talk.raw)[2:]
         return error, word, task, array, element
 
@@ -138,7 +126,7 @@ class Peek:
         """Some bytes from *address* on, as far as they are in one page; OSError if nothing is there."""
         room = _BLOCK - address % _BLOCK  # which is never in two pages
         talk = ctypes.create_string_buffer(_START.pack(address - _BLOCK + room, 0), _START.size + _BLOCK)
-        _bpf(_PROG_RUN, _RUN.pack(self._blocks, len(talk), ctypes.addressof(talk)))
+        run(self._blocks, talk)
         if error := _START.unpack_from(talk)[1]:
             raise OSError(-error, f"kernel memory at {address:#x}")
         return talk.raw[-room:]

@@ -17,6 +17,7 @@ from crtool.engine.references import read_snapshot
 from crtool.engine.snapshot import FilesRecord
 from crtool.image.reader import ImageReader
 from crtool.kernel.process import KCMP_FILE, Identities
+from crtool.kernel.read_ahead import RANDOM, SEQUENTIAL
 from crtool.resources.files.regular import RegularRecord
 
 from .harness.processes import Deadline, all_ended, end
@@ -45,7 +46,8 @@ opened("other", os.O_RDWR, 5)
 fcntl.fcntl(first, 1036, struct.pack("Q", 3))  # F_SET_RW_HINT
 os.dup(first)
 os.set_inheritable(os.dup(first), True)
-os.posix_fadvise(opened("one", os.O_RDWR), 0, 0, os.POSIX_FADV_RANDOM)
+for order in (os.POSIX_FADV_RANDOM, os.POSIX_FADV_SEQUENTIAL, os.POSIX_FADV_NOREUSE):
+    os.posix_fadvise(opened("one", os.O_RDWR), 0, 0, order)
 os.open(".", os.O_RDONLY | os.O_DIRECTORY)
 os.open("/dev/null", os.O_RDWR)
 os.open("/dev/null", os.O_RDONLY)
@@ -121,6 +123,7 @@ def test_both_ways_find_the_same(holder: int, tmp_path: Path, monkeypatch: pytes
     # What this is about has been there.
     assert 2 == len(counted.tables)
     assert {5, 7, 9} <= {each.position for each in counted.descriptions if isinstance(each, RegularRecord)}
+    assert {0, RANDOM, SEQUENTIAL} <= {each.advice for each in counted.descriptions if isinstance(each, RegularRecord)}
     assert 2 <= len(counted.owners)
     assert 3 <= len(counted.tables[0].locks)
 

@@ -37,6 +37,7 @@ __all__ = [
     "Made",
     "Shared",
     "another",
+    "be_ready",
     "in_order",
     "kind_of",
     "only_in_tables",
@@ -129,6 +130,12 @@ def kind_of(file: OpenFile) -> Kind:
     if unix.recognise(file):
         return _UNIX
     return _SOCKET if is_socket(file) else _REFUSED
+
+
+def be_ready(file: OpenFile) -> None:
+    """Prepares for what will be asked of *file* when its process stands still: that would take milliseconds."""
+    if regular.recognise(file):
+        regular.be_ready(file)
 
 
 def _dump_anonymous(kind: anonymous.Kind, file: OpenFile, shared: Shared) -> DescriptionRecord:

@@ -10,7 +10,7 @@ closing any descriptor of a file drops the process's POSIX locks on it. Who wait
 begins again.
 
 Lost, by name: leases that are being broken, and those that the kernel does not grant again. Lost: notifications
-about folders (F_NOTIFY) and read-ahead hints (posix_fadvise(2)), which the kernel does not tell.
+about folders (F_NOTIFY), which the kernel does not tell.
 """
 
 from __future__ import annotations

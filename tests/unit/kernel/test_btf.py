@@ -80,3 +80,11 @@ def test_members_of_members_and_bit_fields():
 def test_what_is_not_there_within(path):
     with pytest.raises(KeyError):
         Types(NESTED, ["outer"]).member("outer", path)
+
+
+@pytest.mark.parametrize("member", ["first", "second", "deep", "third"])
+def test_what_is_searched_for_is_where_it_is_found_by_going_through_all(member):
+    wanted = ["outer", "inner"]
+    assert Types(DATA, wanted).offset("outer", member) == Types(DATA, wanted, whole=False).offset("outer", member)
+    with pytest.raises(KeyError):
+        Types(DATA, wanted, whole=False).offset("inner", member)
