@@ -165,7 +165,7 @@ class Collector:
         if held is not None:
             maps = maps_file.parse(read(process.door, "maps"))
             self._made.add(process.pid, process.door)
-            held.prepare(maps)
+            maps = held.prepare(maps)
             # One batch asks for all that any thread can tell, and for what is the own of the one that makes it.
             batch = Batch()
             memory_of = self._memory(process, maps, batch)

@@ -36,6 +36,7 @@ from crtool.kernel import ptrace
 from crtool.kernel.interruption import whole
 from crtool.kernel.wait import Stop, WaitStatus, wait_for_stop
 from crtool.procfs.maps import Mapping
+from crtool.puppet import stack_room
 from crtool.puppet.burial import await_end
 from crtool.puppet.code import gadgets_of
 from crtool.puppet.puppet import Puppet, Scratch
@@ -49,7 +50,6 @@ __all__ = ["HeldProcess", "bury"]
 # Signals whose default action is to be dropped. Not SIGCONT: raising it would clear pending stops.
 _QUIET = (SIGURG, SIGWINCH, SIGCHLD)
 _SCRATCH_SIZE = 1 << 20
-_RED_ZONE = 128
 _ERESTARTNOINTR = 513  # what copy_process() says when a signal is pending
 _ATTEMPTS = 100
 
@@ -82,10 +82,10 @@ class HeldProcess(Puppet):
 
     # -- the scratch mapping ----------------------------------------------------------------------
 
-    def prepare(self, maps: Sequence[Mapping], tid: int | None = None) -> None:
+    def prepare(self, maps: Sequence[Mapping], tid: int | None = None) -> tuple[Mapping, ...]:
         """Makes the scratch mapping, with thread *tid* (any if None) as the one that calls.
 
-        *maps* are the mappings of the frozen process.
+        *maps* are the mappings of the frozen process; returned are those that it has now, besides that one.
         """
         thread = self.threads[tid] if tid is not None else self._best_thread()
         self._gadgets = gadgets_of(self.pid, self.memory, maps)
@@ -100,6 +100,7 @@ class HeldProcess(Puppet):
             self._one("mmap", start, cpu.PAGE_SIZE, code, flags, -1, 0)
             self._one("mmap", self.scratch.data, self.scratch.capacity, data, flags, -1, 0)
         self._write(start, cpu.RUNNER)
+        return stack_room.grown(maps, self._slots[0])
 
     def _best_thread(self) -> HeldThread:
         """A thread that can use the runner, if there is one; else any."""
@@ -108,29 +109,11 @@ class HeldProcess(Puppet):
         return (free or threads)[0]
 
     def _choose_slots(self, maps: Sequence[Mapping]) -> None:
-        """Finds room for two ways home in memory that no thread uses: below the live part of a stack.
-
-        The low end of the main stack is best: nobody uses it while all stack pointers are elsewhere,
-        not even programs that keep small stacks of their own. Else the room below some thread's red
-        zone will do.
-        """
+        """Finds room for two ways home in memory that no thread uses."""
         size = -(-cpu.home_size(max(len(thread.fpu) for thread in self.threads.values())) // cpu.FRAME_ALIGN)
         size *= cpu.FRAME_ALIGN
         pointers = [thread.registers.sp for thread in self.threads.values()]
-        at = 0
-        for mapping in maps:
-            low, high = mapping.start, mapping.start + 2 * size
-            if mapping.name == b"[stack]" and mapping.write and high <= mapping.end:
-                margin = 2 * cpu.PAGE_SIZE
-                if not any(low <= pointer < high + margin for pointer in pointers):
-                    at = low
-        if not at:
-            for mapping in maps:
-                for pointer in pointers:
-                    low = (pointer - _RED_ZONE - 2 * size) & -cpu.FRAME_ALIGN
-                    private = mapping.write and not mapping.shared
-                    if private and mapping.start <= low and pointer < mapping.end:
-                        at = at or low
+        at = stack_room.find(maps, pointers, 2 * size, self.memory)
         if not at:
             raise TargetError(
                 f"PID {self.pid} has no room left on any stack to be called from",
