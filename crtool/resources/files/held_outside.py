@@ -27,7 +27,7 @@ from crtool.procfs.read import stat_of
 from crtool.record import dataclass
 from crtool.resources.files import uring, userfaultfd
 from crtool.resources.files.openfile import OpenFile
-from crtool.resources.files.outside import Outside, OutsideFile
+from crtool.resources.files.outside import Outside
 from crtool.resources.files.sockets.identity import is_socket
 from crtool.resources.files.sockets.tcp import CONNECTED
 from crtool.resources.files.sockets.tcp import recognise as is_tcp
@@ -136,45 +136,56 @@ class HeldOutside:
         """What is open outside too, each once, and by which process."""
         if not (self._numbered or self._nameless or self._alike):
             return
-        known = _Alike(self._alike)
+        for link, place in self._numbered.items():
+            for pid, _ in outside.files.get(link, ())[:1]:
+                yield place, pid
         told = set()
-        for file in outside.files:
-            with suppress(TargetDied, TargetError, OSError):  # closed meanwhile
-                place = self._numbered.get(file.link) or self._find_nameless(file) or known.find(file)
-                if place is not None and place not in told:
-                    told.add(place)
-                    yield place, file.pid
+        for place, pid in (*self._shared_nameless(outside), *self._shared_alike(outside)):
+            if place not in told:
+                told.add(place)
+                yield place, pid
+
+    def _shared_nameless(self, outside: Outside) -> Iterator[tuple[_Place, int]]:
+        for link, holders in outside.files.items() if self._nameless else ():
+            for pid, fd in holders if link.endswith(b" (deleted)") else ():
+                with suppress(TargetDied, TargetError, OSError):  # closed meanwhile
+                    found = stat_of(pid, f"fd/{fd}")
+                    if (place := self._nameless.get((found.st_dev, found.st_ino))) is not None:
+                        yield place, pid
+
+    def _shared_alike(self, outside: Outside) -> Iterator[tuple[_Place, int]]:
+        for link, places in self._alike.items():
+            if holders := outside.files.get(link):
+                alike = _Alike(link, places)
+                for pid, fd in holders:
+                    with suppress(OSError):  # closed meanwhile
+                        if (place := alike.find(pid, fd)) is not None:
+                            yield place, pid
 
     def _mapped_outside(self, outside: Outside) -> Iterator[tuple[int, int, int]]:
         """Process and address of what is mapped outside too, each once, and by which process."""
         missing = dict(self._mapped)
         for other, maps in outside.maps if missing else ():
-            for _, identity in _SHARED_MEMORY.findall(maps):
+            for _, identity in _SHARED_MEMORY.findall(maps) if b" (deleted)\n" in maps else ():
                 if identity in missing:
                     yield *missing.pop(identity), other
 
-    def _find_nameless(self, file: OutsideFile) -> _Place | None:
-        if not (self._nameless and file.link.endswith(b" (deleted)")):
-            return None
-        found = stat_of(file.pid, f"fd/{file.fd}")
-        return self._nameless.get((found.st_dev, found.st_ino))
-
 
 class _Alike:
-    """Open files of a tree that only kcmp(2) tells apart, put in order for the first that is looked for."""
+    """Open files of a tree that only kcmp(2) tells apart."""
 
-    def __init__(self, places: dict[bytes, list[_Place]]) -> None:
-        self._places = places
+    def __init__(self, link: bytes, places: list[_Place]) -> None:
+        self._link = link
         self._found: dict[int, _Place] = {}
         self._identities = Identities(KCMP_FILE)
-
-    def find(self, file: OutsideFile) -> _Place | None:
-        """The one that *file* is."""
-        for place in self._places.pop(file.link, ()):
+        for place in places:
             with suppress(OSError):  # closed meanwhile
-                index, _ = self._identities.find(place.door, place.fd, file.link)
+                index, _ = self._identities.find(place.door, place.fd, link)
                 self._found.setdefault(index, place)
-        known = self._identities.known(file.pid, file.fd, file.link)
+
+    def find(self, pid: int, fd: int) -> _Place | None:
+        """The one that a descriptor of another process is."""
+        known = self._identities.known(pid, fd, self._link)
         return None if known is None else self._found[known]
 
 

@@ -21,7 +21,7 @@ from crtool.procfs import fdinfo as fdinfo_file
 from crtool.procfs.read import read, stat_of
 from crtool.record import dataclass
 from crtool.resources.files.openfile import OpenFile
-from crtool.resources.files.outside import Outside, OutsideFile
+from crtool.resources.files.outside import Holder, Outside
 from crtool.tree.walk import name_of
 
 __all__ = ["PipeEnds"]
@@ -93,21 +93,24 @@ class PipeEnds:
     def _halves(self, outside: Outside) -> dict[_Key, int]:
         """The pipes whose other end is held outside, and by whom."""
         halves = {key: kinds for key, kinds in self._kinds.items() if len(kinds) == 1}
-        fifos = any(self._places[key][0].fifo for key in halves)
+        numbered = {b"pipe:[%d]" % key[1] for key in halves if not self._places[key][0].fifo}
+        fifos = len(numbered) < len(halves)
         holders: dict[_Key, int] = {}
-        for file in outside.files if halves else ():
-            if file.link.startswith(b"pipe:[") or (fifos and file.link.startswith(b"/")):
+        for link, found in outside.files.items() if halves else ():
+            for holder in found if link in numbered or (fifos and link.startswith(b"/")) else ():
                 with suppress(TargetDied, TargetError, OSError):  # closed meanwhile
-                    key = _key_of(file)
-                    if key in halves and _kinds_of(file) - halves[key]:
-                        holders.setdefault(key, file.pid)
+                    key = _key_of(holder)
+                    if key in halves and _kinds_of(holder) - halves[key]:
+                        holders.setdefault(key, holder[0])
         return holders
 
 
-def _key_of(file: OutsideFile) -> _Key:
-    found = stat_of(file.pid, f"fd/{file.fd}")
+def _key_of(holder: Holder) -> _Key:
+    pid, fd = holder
+    found = stat_of(pid, f"fd/{fd}")
     return found.st_dev, found.st_ino
 
 
-def _kinds_of(file: OutsideFile) -> frozenset[str]:
-    return _kinds(fdinfo_file.parse(read(file.pid, f"fdinfo/{file.fd}")).flags)
+def _kinds_of(holder: Holder) -> frozenset[str]:
+    pid, fd = holder
+    return _kinds(fdinfo_file.parse(read(pid, f"fdinfo/{fd}")).flags)
