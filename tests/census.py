@@ -17,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests import below
+
 __all__ = ["Census", "end", "left_in", "settled", "take"]
 
 PATIENCE = 10.0
@@ -56,7 +58,7 @@ class Census:
 def take(folder: bytes) -> Census:
     """What there is now. *folder*: of the temporary files of this process; mounts elsewhere are those of others."""
     return Census(
-        frozenset(_below(os.getpid()) - _lasting()),
+        frozenset(_everybody() - _lasting()),
         tuple(os.readlink(f"/proc/self/ns/{name}") for name in sorted(os.listdir("/proc/self/ns"))),
         Path("/proc/self/cgroup").read_bytes(),
         frozenset(
@@ -101,25 +103,13 @@ def end(pids: frozenset[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _below(pid: int) -> set[int]:
-    """All descendants of process *pid*, which is this one: without children it has none."""
+def _everybody() -> set[int]:
+    """All below this process."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT | _WALL)
     except ChildProcessError:
         return set()
-    parents = dict(_parents())
-    found, new = set[int](), {pid}
-    while new := {child for child, parent in parents.items() if parent in new}:
-        found |= new
-    return found
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    """Every process of the machine, and its parent. Not every kernel has /proc/PID/task/TID/children."""
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            with suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
-                yield int(name), int(file.read().rpartition(b")")[2].split()[1])
+    return {*below.parents()}
 
 
 def _lasting() -> set[int]:

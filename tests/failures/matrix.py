@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 import time
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from crtool import faults
@@ -21,10 +23,10 @@ __all__ = [
     "INTERRUPTED",
     "NOT_REACHED",
     "UNUSED",
-    "chosen",
     "points_of",
     "record",
     "run_with",
+    "share",
     "tables",
 ]
 
@@ -33,7 +35,7 @@ CRTOOL_FAULTS = ("SIGKILL", "exception", "EINTR", "ENOMEM", "EIO", "ENOSPC")
 DONE, REFUSED, BROKE, NOT_REACHED, INTERRUPTED, UNUSED = 50, 51, 52, 53, 54, 55
 """UNUSED: done, and no call came after the point that the error could have met."""
 ENDINGS = (DONE, REFUSED, BROKE, NOT_REACHED, INTERRUPTED, UNUSED, -signal.SIGKILL)
-HANGS = 20.0  # seconds
+HANGS = 60.0  # seconds
 
 Story = Callable[[], None]
 
@@ -56,11 +58,9 @@ def points_of(story: Story) -> list[str]:
     return names
 
 
-def chosen(points: list[str], count: int) -> list[str]:
-    """So many of the points, evenly spread, or, with CRTOOL_LONG=1, all."""
-    if len(points) <= count or os.environ.get("CRTOOL_LONG") == "1":
-        return points
-    return [points[index * len(points) // count] for index in range(count)]
+def share(points: list[str], part: int, parts: int) -> list[str]:
+    """The points that are this part's, whoever asks: not every run passes just the same, so they are not counted."""
+    return [point for point in points if zlib.crc32(point.encode()) % parts == part]
 
 
 def run_with(story: Story, point: str, fault: str | Callable[[str], None]) -> int:
@@ -123,42 +123,61 @@ def record(
     columns: Sequence[str],
     legend: str,
     part: tuple[int, int],
+    points: Collection[str] = (),
 ) -> tuple[str, list[object]]:
-    """A property of a test, which is *part* (its number, of how many) of a matrix; see :func:`tables`."""
-    return PROPERTY, [title, [[*cell, letter] for cell, letter in cells.items()], list(columns), legend, list(part)]
+    """A property of a test, which is *part* (its number, of how many) of a matrix and has passed *points*, of which it
+    has taken its share; see :func:`tables`.
+    """
+    found = [[*cell, letter] for cell, letter in cells.items()]
+    return PROPERTY, [title, found, list(columns), legend, list(part), list(points)]
+
+
+@dataclass
+class _Matrix:
+    """What the parts of one have found."""
+
+    columns: list[str]
+    legend: str
+    count: int  # of its parts
+    parts: set[int] = field(default_factory=set)
+    cells: dict[tuple[str, str], str] = field(default_factory=dict)
+    points: set[str] = field(default_factory=set)  # that anybody has passed
 
 
 def tables(properties: Iterable[tuple[str, Any]]) -> list[str]:
     """The matrices for the end of the log, put together from the properties of the parts that have passed."""
-    cells: dict[str, dict[tuple[str, str], str]] = {}
-    parts: dict[str, set[int]] = {}
-    rest: dict[str, tuple[list[str], str, int]] = {}
+    matrices: dict[str, _Matrix] = {}
     for name, value in properties:
         if name == PROPERTY:
-            title, found, columns, legend, (part, count) = value
-            cells.setdefault(title, {}).update({(point, fault): letter for point, fault, letter in found})
-            parts.setdefault(title, set()).add(part)
-            rest[title] = columns, legend, count
-    return [
-        table(f"{title}: {len(parts[title])} of {count} parts", cells[title], columns, legend)
-        for title, (columns, legend, count) in rest.items()
-    ]
+            title, found, columns, legend, (part, count), points = value
+            matrix = matrices.setdefault(title, _Matrix(columns, legend, count))
+            matrix.parts.add(part)
+            matrix.cells |= {(point, fault): letter for point, fault, letter in found}
+            matrix.points.update(points)
+    return [_table(title, matrix) for title, matrix in matrices.items()]
 
 
-def table(title: str, cells: dict[tuple[str, str], str], columns: Sequence[str], legend: str) -> str:
+def _table(title: str, matrix: _Matrix) -> str:
     """The matrix: a line for each kind of point, with the number of its cells by outcome."""
+    cells, columns = matrix.cells, matrix.columns
     kinds: dict[str, list[str]] = {}
     for point, _ in cells:
         kind = point.rpartition(" ")[0]
         if point not in kinds.setdefault(kind, []):
             kinds[kind].append(point)
-    lines = [title, f"  {legend}", "  " + "point".ljust(22) + "".join(name.rjust(13) for name in columns)]
+    lines = [
+        f"{title}: {len(matrix.parts)} of {matrix.count} parts",
+        f"  {matrix.legend}",
+        "  " + "point".ljust(22) + "".join(name.rjust(13) for name in columns),
+    ]
     for kind, points in kinds.items():
         words = []
         for name in columns:
             found = Counter(cells[point, name] for point in points if (point, name) in cells)
             words.append(" ".join(f"{count}{letter}" for letter, count in sorted(found.items())))
         lines.append("  " + f"{kind} ×{len(points)}".ljust(22) + "".join(word.rjust(13) for word in words))
-    points_in_all = len({point for point, _ in cells})
-    lines.append(f"  {points_in_all} points × {len(columns)} faults: {len(cells)} cells")
+    taken = {point for point, _ in cells}
+    lines.append(f"  {len(taken)} points × {len(columns)} faults: {len(cells)} cells")
+    if missing := sorted(matrix.points - taken):
+        lines.append(f"  passed, but not by the part that would have taken them: {', '.join(missing)}")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ import pytest
 from crtool import faults
 
 from ..live.harness import warm
-from .matrix import DONE, REFUSED, UNUSED, record, run_with, tables
+from .matrix import DONE, REFUSED, UNUSED, record, run_with, share, tables
 
 
 def checkpoint(pid: int, image: Path, fault: str, *, cold: bool = False) -> tuple[int, str]:
@@ -66,10 +66,20 @@ def test_an_error_that_no_call_meets_has_not_happened() -> None:
 
 
 def test_a_table_says_how_many_of_its_parts_have_passed() -> None:
-    one = record("restart", {("batch 1", "EIO"): "n"}, ["EIO"], "n: nothing", (0, 8))
+    one = record("restart", {("batch 1", "EIO"): "n"}, ["EIO"], "n: nothing", (0, 8), ["batch 1", "batch 3"])
     other = record("restart", {("batch 2", "EIO"): "m"}, ["EIO"], "n: nothing", (5, 8))
     (table,) = tables([one, ("of another kind", 1), other])
 
     assert "restart: 2 of 8 parts" == table.splitlines()[0]
     assert ["batch", "×2", "1m", "1n"] == table.splitlines()[3].split()
-    assert "2 points × 1 faults: 2 cells" == table.splitlines()[-1].strip()
+    assert "2 points × 1 faults: 2 cells" == table.splitlines()[-2].strip()
+    assert table.endswith(": batch 3")
+
+
+def test_each_point_is_one_parts_whatever_others_there_are() -> None:
+    points = [f"batch {number}" for number in range(200)]
+    shares = [share(points, part, 8) for part in range(8)]
+
+    assert sorted(points) == sorted(point for part in shares for point in part)
+    assert all(10 < len(part) < 40 for part in shares)
+    assert [point for point in shares[3] if point in points[::2]] == share(points[::2], 3, 8)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from crtool.engine.restart import restart
+from tests.below import below
 
 from ..live.harness.catalogue import catalogue
 from ..live.harness.folder import FolderState
 from ..live.harness.processes import Deadline, end
 from ..live.harness.run import Run
-from .matrix import CRTOOL_FAULTS, DONE, INTERRUPTED, NOT_REACHED, UNUSED, chosen, points_of, record, run_with
-from .test_kill_checkpoint import born_of
+from .matrix import CRTOOL_FAULTS, DONE, INTERRUPTED, NOT_REACHED, UNUSED, points_of, record, run_with, share
 
 COLUMNS = (*CRTOOL_FAULTS, "killed", "SIGINT", "SIGTERM")
 LEGEND = (
@@ -25,11 +25,11 @@ LEGEND = (
     "m: missed, as no call was left that the error could have met; -: point not reached"
 )
 SETTLED = 20.0
-PARTS = 4
+PARTS = 8
 PROCESSES, THREADS = 3, 8  # of the tree
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("pidns", [None, True], ids=["here", "pidns"])
 def test_all_or_nothing(
@@ -49,8 +49,7 @@ def test_all_or_nothing(
         surroundings.end_all()
         points = points_of(story)
         surroundings.end_all()
-        mine = chosen(points, 60 if pidns is None else 8)[part::PARTS]
-        for point in mine:
+        for point in share(points, part, PARTS):
             for fault in COLUMNS:
                 cells[point, fault] = _cell(surroundings, story, point, fault)
         run.restart(image)
@@ -58,8 +57,9 @@ def test_all_or_nothing(
     finally:
         run.end()
     where = "in a PID namespace of its own" if pidns else "here"
-    record_property(*record(f"restart {where}", cells, COLUMNS, LEGEND, (part, PARTS)))
+    record_property(*record(f"restart {where}", cells, COLUMNS, LEGEND, (part, PARTS), points))
 
+    assert len(points) > 120
     assert "n" in cells.values()
 
 
@@ -67,7 +67,7 @@ def _cell(surroundings: Surroundings, story: object, point: str, fault: str) -> 
     somebody = False
 
     def kill(_: str) -> None:
-        members = members_of(os.getpid())
+        members = below(os.getpid())
         if members:
             os.kill(next(filter(is_helper, members), members[-1]), signal.SIGKILL)
             os.write(told, b"!")
@@ -94,14 +94,6 @@ def _cell(surroundings: Surroundings, story: object, point: str, fault: str) -> 
     if ending != DONE:
         return "-" if ending == NOT_REACHED else "m"
     return "s" if fault == "killed" and not somebody else "r"
-
-
-def members_of(root: int) -> list[int]:
-    """Everybody below a process, parents before their children."""
-    found = born_of(root)
-    for pid in found:
-        found += [child for child in born_of(pid) if child not in found]
-    return found
 
 
 def is_helper(pid: int) -> bool:
@@ -159,7 +151,7 @@ class Surroundings:
     def _left(self) -> list[int]:
         """Who is there; the dead that have come to us are waited for."""
         left = []
-        for pid in members_of(os.getpid()):
+        for pid in below(os.getpid()):
             if pid in self._run.before:
                 continue
             with suppress(ChildProcessError):

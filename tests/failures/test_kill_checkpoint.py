@@ -21,6 +21,7 @@ from crtool.procfs import stat as stat_file
 from crtool.procfs import status as status_file
 from crtool.procfs.read import read
 from crtool.procfs.tasks import threads
+from tests.below import children
 
 from ..live.harness import warm
 from ..live.harness.catalogue import catalogue
@@ -137,20 +138,8 @@ def seen(pid: int) -> tuple[object, ...]:
         statuses[0].shared_pending,
         [status.tracer_pid for status in statuses],
         [status.state in "tT" for status in statuses],
-        born_of(pid),
+        children(pid),
     )
-
-
-def born_of(parent: int) -> list[int]:
-    """The PIDs of the children of a process, dead or alive."""
-    found = []
-    wanted = b"%d" % parent
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with suppress(OSError), open(f"/proc/{name}/stat", "rb", buffering=0) as file:
-                if file.read(512).rpartition(b") ")[2].split(b" ", 2)[1] == wanted:
-                    found.append(int(name))
-    return sorted(found)
 
 
 def reap_orphans(*apart: int) -> bool:
@@ -159,7 +148,7 @@ def reap_orphans(*apart: int) -> bool:
     Returns whether no child is left but those who stand *apart*.
     """
     left = False
-    for pid in born_of(os.getpid()):
+    for pid in children(os.getpid()):
         if pid not in apart and pid not in warm.zygotes():
             with suppress(ChildProcessError):
                 left |= os.waitpid(pid, os.WNOHANG)[0] == 0
@@ -172,7 +161,7 @@ def await_equal(pid: int, before: tuple[object, ...]) -> None:
     while (now := seen(pid)) != before and time.monotonic() < until:
         time.sleep(0.005)
 
-    assert before == now, [about(child) for child in born_of(pid)]
+    assert before == now, [about(child) for child in children(pid)]
 
 
 def about(pid: int) -> str:

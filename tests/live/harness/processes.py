@@ -18,6 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from tests import below
+
 __all__ = [
     "Deadline",
     "all_ended",
@@ -62,12 +64,12 @@ def become_subreaper() -> None:
 
 def descendants() -> set[int]:
     """The PIDs of everything below this process, zombies included."""
-    return {process.pid for process in psutil.Process().children(recursive=True)}
+    return {*below.parents()}
 
 
 def family(root: int) -> set[int]:
-    """The PIDs of a process and everything below it."""
-    return {root, *(process.pid for process in psutil.Process(root).children(recursive=True))}
+    """The PIDs of a process, which is below this one, and everything below it."""
+    return {root, *below.below(root)}
 
 
 def describe(pids: Iterable[int]) -> str:
@@ -113,8 +115,8 @@ def end(pids: Iterable[int]) -> None:
     Whoever is already gone does not matter.
     """
     pids = set(pids)
-    below = [process.pid for process in psutil.Process().children(recursive=True)]  # parents come first
-    for pid in [*(pids - {*below}), *(pid for pid in below if pid in pids)]:
+    ours = below.parents()  # parents come first
+    for pid in [*(pids - ours.keys()), *(pid for pid in ours if pid in pids)]:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
