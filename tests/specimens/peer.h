@@ -89,10 +89,10 @@ static inline void peer_end(struct peer *peer) {
     peer_reap(peer);
 }
 
-/* Start a child with more or less shared than fork does (CLONE_FILES, CLONE_FS, …: no CLONE_VM). The
- * child has the default SIGTERM and ends with 0 when *run* returns. */
-static inline struct peer *peer_start_sharing(void (*run)(struct peer *), unsigned long clone_flags, void *data) {
-    struct peer *peer = peer_shared(sizeof *peer);
+/* Start a child with more or less shared than fork does (CLONE_FILES, CLONE_FS, …: no CLONE_VM), which is told by way of
+ * *peer*, shared memory. The child has the default SIGTERM and ends with 0 when *run* returns. */
+static inline struct peer *peer_start_at(
+    struct peer *peer, void (*run)(struct peer *), unsigned long clone_flags, void *data) {
     specimen_check(sem_init(&peer->go, 1, 0) == 0 && sem_init(&peer->done, 1, 0) == 0);
     peer->data = data;
     fflush(stdout);
@@ -108,6 +108,10 @@ static inline struct peer *peer_start_sharing(void (*run)(struct peer *), unsign
     peer_wait(peer);
     peer->pid = pid; /* the child has written what it is called in its own PID namespace */
     return peer;
+}
+
+static inline struct peer *peer_start_sharing(void (*run)(struct peer *), unsigned long clone_flags, void *data) {
+    return peer_start_at(peer_shared(sizeof(struct peer)), run, clone_flags, data);
 }
 
 static inline struct peer *peer_start(void (*run)(struct peer *)) { return peer_start_sharing(run, 0, NULL); }

@@ -14,16 +14,16 @@ static void child(struct peer *me) {
 }
 
 int main(void) {
-    struct peer *peers[COUNT];
-    for (int i = 0; i < COUNT; i++) peers[i] = peer_start_with(child, &i);
+    struct peer *peers = peer_shared(COUNT * sizeof *peers);
+    for (int i = 0; i < COUNT; i++) peer_start_at(&peers[i], child, 0, &i);
 
     specimen_ready();
     specimen_wait();
 
     for (int i = COUNT - 1; i >= 0; i--) {
-        peer_tell(peers[i]);
+        peer_tell(&peers[i]);
         int status = 0;
-        specimen_equal(wait(&status), peers[i]->pid);
+        specimen_equal(wait(&status), peers[i].pid);
         specimen_check(WIFEXITED(status));
         specimen_equal(WEXITSTATUS(status), i % 256);
     }
