@@ -154,7 +154,7 @@ class PidTaken(EnvironmentDiffers):
 
     def __init__(self, pid: int, bearer: str) -> None:
         super().__init__(
-            f"PID {pid} {bearer}", "end it and try again, or restart without --no-pidns: in a new PID namespace"
+            f"PID {pid} {bearer}", "try again when it is free, or restart without --no-pidns: in a new PID namespace"
         )
         self.pid = pid
         self.bearer = bearer

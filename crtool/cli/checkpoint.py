@@ -11,6 +11,7 @@ import crtool
 from crtool.cli.ending import say, warn
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import (
+    PATH,
     criu_habits,
     directory,
     duration_option,
@@ -158,14 +159,14 @@ _NOTES = (
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True, readable=False),
+    type=PATH,
     metavar="IMAGE",
     help="Where to; - is standard output.",
 )
 @click.option("-f", "--force", is_flag=True, help="Replace IMAGE if it exists.")
 @click.option(
     "--parent",
-    type=click.Path(),
+    type=PATH,
     metavar="IMAGE",
     help="Write only what this earlier image does not have; both are needed then.",
 )

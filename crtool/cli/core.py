@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import image_argument, json_output, quiet, verbose
+from crtool.cli.options import PATH, image_argument, json_output, quiet, verbose
 from crtool.cli.secrets import key_options
 from crtool.cli.story import tell_amounts
 from crtool.cli.text import as_json, count, printable, size
@@ -35,7 +35,7 @@ _EXAMPLES = (
     result="CoreResult",
 )
 @image_argument()
-@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="The core file, core.PID by default.")
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="The core file, core.PID by default.")
 @click.option("-p", "--pid", type=click.IntRange(min=1), metavar="PID", help="The process, by default the first one.")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing file.")
 @key_options

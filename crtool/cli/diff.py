@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import json_output, offer, verbose
+from crtool.cli.options import PATH, json_output, offer, verbose
 from crtool.cli.secrets import key_options
 from crtool.cli.story import tell_amounts
 from crtool.cli.text import as_json, count, printable
@@ -34,8 +34,8 @@ _SIGNS = {"came": "+", "went": "-", "changed": "~"}
     result="ImageDifference",
     notes=_NOTES,
 )
-@click.argument("before", metavar="A", type=click.Path(), shell_complete=offer("images"))
-@click.argument("after", metavar="B", type=click.Path(), shell_complete=offer("images"))
+@click.argument("before", metavar="A", type=PATH, shell_complete=offer("images"))
+@click.argument("after", metavar="B", type=PATH, shell_complete=offer("images"))
 @key_options
 @json_output
 @verbose

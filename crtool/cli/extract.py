@@ -9,12 +9,12 @@ import click
 
 from crtool.cli.ending import say
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import image_argument, json_output, quiet, verbose
+from crtool.cli.options import PATH, image_argument, json_output, quiet, verbose
 from crtool.cli.secrets import key_options
 from crtool.cli.story import tell_amounts
 from crtool.cli.text import as_json, printable, size
 from crtool.cli.views import ProgressBar
-from crtool.errors import UsageError
+from crtool.errors import EnvironmentDiffers, UsageError
 
 if TYPE_CHECKING:
     from crtool.image.keys import Keys
@@ -41,7 +41,7 @@ _EXAMPLES = (
 @click.option("--fd", type=click.IntRange(min=0), metavar="N", help="What a descriptor leads to: a file, unread data.")
 @click.option("--memory", metavar="RANGE", help="START-END, START+LENGTH (in hex), or a mapping.")
 @click.option("-p", "--pid", type=click.IntRange(min=1), metavar="PID", help="The process, by default the first one.")
-@click.option("-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help="Where to; - is stdout.")
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Where to; - is stdout.")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing file.")
 @key_options
 @json_output
@@ -74,7 +74,14 @@ def command(
     where = sys.stdout.fileno() if to_stdout else output
     assert where is not None
     with ProgressBar(enabled=not quiet) as bar:
-        result = extract(image, where, file=file, fd=fd, memory=memory, pid=pid, force=force, progress=bar, keys=keys)
+        try:
+            result = extract(
+                image, where, file=file, fd=fd, memory=memory, pid=pid, force=force, progress=bar, keys=keys
+            )
+        except EnvironmentDiffers as error:
+            if to_stdout and isinstance(error.__cause__, BrokenPipeError):
+                raise error.__cause__ from None  # whoever reads, less(1) say, has seen enough
+            raise
     tell_amounts(bar)
     if as_object:
         click.echo(as_json(result))

@@ -160,8 +160,9 @@ class VerbGroup(click.Group):
             from difflib import get_close_matches  # noqa: PLC0415 - 10 ms, and seldom needed
 
             near = get_close_matches(name, [*VERBS, *_ALIASES])
-            remedy = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(VERBS)}"
-            raise UsageError(f"no such verb: {name}", f"{remedy} see crtool --help" if near else f"{remedy}")
+            there = ", ".join(verb for verb in VERBS if verb not in _FOR_PROGRAMS)
+            remedy = f"did you mean {' or '.join(near)}? see crtool --help" if near else f"there are {there}"
+            raise UsageError(f"no such verb: {name}", remedy)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

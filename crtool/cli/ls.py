@@ -9,7 +9,7 @@ import click
 
 from crtool.cli.fold import columns_of_terminal, fold
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import json_output, verbose
+from crtool.cli.options import PATH, json_output, verbose
 from crtool.cli.secrets import key_options
 from crtool.cli.story import tell_amounts
 from crtool.cli.text import as_json, printable, size
@@ -27,7 +27,7 @@ _EXAMPLES = (
 
 
 @click.command("ls", cls=Verb, short_help=VERBS["ls"].help, examples=_EXAMPLES, usual="--verify", result="StoreListing")
-@click.argument("folder", metavar="[DIR]", required=False, default=".", type=click.Path())
+@click.argument("folder", metavar="[DIR]", required=False, default=".", type=PATH)
 @click.option("--verify", "verify_all", is_flag=True, help="Look at every byte of every image.")
 @key_options
 @json_output

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crtool.image.keys import Keys
 
 __all__ = [
+    "PATH",
     "criu_habits",
     "directory",
     "duration_option",
@@ -50,6 +51,8 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 # A PID is a pid_t, 32 bits; the kernel's own limit (PID_MAX_LIMIT, linux/threads.h) is far below.
 PID_MAX = 2**31 - 1
+# Whether it can be read is seen by whoever reads it: only he knows what is to be said then, and with which exit status.
+PATH = click.Path(readable=False)
 _VERBOSITY = "crtool.verbosity"
 _INFO, _DEBUG = 20, 10  # of the module logging, which takes long to import
 
@@ -57,7 +60,7 @@ _INFO, _DEBUG = 20, 10  # of the module logging, which takes long to import
 parents_option = click.option(
     "--parent",
     "parents",
-    type=click.Path(),
+    type=PATH,
     metavar="PATH",
     multiple=True,
     help="A file or folder in which an image that IMAGE builds on is looked for first.",
@@ -128,16 +131,17 @@ def target_pid(pid: int | None, tree: int | None, *, required: bool = True) -> i
 
 def image_argument(*, required: bool = True) -> Callable[[_Function], _Function]:
     """IMAGE, a path, or - for standard input."""
-    path = click.Path(allow_dash=True, readable=False)
     name = "IMAGE" if required else "[IMAGE]"
-    return click.argument("image", type=path, metavar=name, required=required, shell_complete=offer("images"))
+    return click.argument("image", type=PATH, metavar=name, required=required, shell_complete=offer("images"))
 
 
 def image_stream(*, as_object: bool) -> int:
     """Standard output, for an image; UsageError if it is wanted for something else, or is a terminal."""
     if as_object:
         raise UsageError("both the image and --json want standard output", "write the image to a file")
-    if sys.stdout is None or sys.stdout.isatty():
+    if sys.stdout is None:
+        raise UsageError("standard output is closed", "redirect it, or name a file with -o")
+    if sys.stdout.isatty():
         raise UsageError("the image would go to the terminal", "redirect standard output, or name a file with -o")
     return sys.stdout.fileno()
 
@@ -154,7 +158,7 @@ def source_of(image: str) -> str | int:
 def directory(function: _Function) -> _Function:
     """-D DIR: where images are."""
     return click.option(
-        "-D", "--images-dir", "folder", type=click.Path(), metavar="DIR", help="The folder that IMAGE is in."
+        "-D", "--images-dir", "folder", type=PATH, metavar="DIR", help="The folder that IMAGE is in."
     )(function)
 
 

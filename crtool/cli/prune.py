@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import json_output, quiet, verbose
+from crtool.cli.options import PATH, json_output, quiet, verbose
 from crtool.cli.secrets import key_options
 from crtool.cli.story import tell_amounts
 from crtool.cli.text import as_json, count, printable, size
@@ -32,7 +32,7 @@ _EXAMPLES = (
     usual="--keep --dry-run",
     result="PruneResult",
 )
-@click.argument("folder", metavar="DIR", type=click.Path())
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option(
     "--keep", type=click.IntRange(min=1), metavar="N", required=True, help="Keep the newest N images that are whole."
 )
@@ -62,7 +62,8 @@ def command(folder: str, keep: int, dry_run: bool, keys: Keys | None, as_object:
         click.echo(f"kept {printable(path)}, on which a newer one builds")
     for path in result.partial:
         click.echo(f"kept {printable(path)}, whose parent is not there: see crtool verify")
+    kept = len(result.kept) + len(result.needed) + len(result.partial)
     click.echo(
-        f"{count(len(result.kept), 'image')} kept, {count(len(result.removed), 'image')} removed, "
+        f"{count(kept, 'image')} kept, {count(len(result.removed), 'image')} removed, "
         f"{size(result.freed)} freed" + (" if it were not a dry run" if dry_run else "")
     )

@@ -11,6 +11,7 @@ from crtool.cli.dry_run import lines
 from crtool.cli.ending import end_like, finish, say, warn
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import (
+    PATH,
     criu_habits,
     directory,
     image_argument,
@@ -164,7 +165,7 @@ _NOTES = (
 )
 @image_argument(required=False)
 @click.option("-d", "--detach", is_flag=True, help="Return once everything runs.")
-@click.option("--pidfile", type=click.Path(), metavar="FILE", help="Write the PID of the root process to FILE.")
+@click.option("--pidfile", type=PATH, metavar="FILE", help="Write the PID of the root process to FILE.")
 @click.option("-s", "--leave-stopped", is_flag=True, help="Leave them stopped; SIGCONT lets them go on.")
 @click.option("--pidns/--no-pidns", default=None, help="In a new PID namespace always, or never.")
 @click.option(

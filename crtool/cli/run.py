@@ -10,7 +10,7 @@ import click
 
 from crtool.cli.ending import end_by_signal, end_like, say, warn
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import duration_option, quiet, signals_of, verbose, verbosity
+from crtool.cli.options import PATH, duration_option, quiet, signals_of, verbose, verbosity
 from crtool.cli.secrets import lock_and_key_options
 from crtool.cli.text import printable
 from crtool.errors import UsageError
@@ -82,7 +82,7 @@ def _is_new(options: dict[str, Any]) -> bool:
     notes=_NOTES,
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("--image", type=click.Path(), metavar="PATH", help="Where its image is, or a folder of images.")
+@click.option("--image", type=PATH, metavar="PATH", help="Where its image is, or a folder of images.")
 @duration_option("--every", help="Save it every TIME: seconds, or 90s, 10m, 1h.")
 @click.option("--keep", type=click.IntRange(min=1), metavar="N", help="Keep the newest N images, in a folder.")
 @click.option("--on-signal", metavar="NAME[,...]", callback=signals_of, help="Save it on these signals: USR1,TERM.")

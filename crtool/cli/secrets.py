@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crtool.cli.options import PATH
 from crtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,16 +36,16 @@ SECRETS = (
 
 _ENCRYPT = click.option(
     "--encrypt-to",
-    type=click.Path(),
+    type=PATH,
     multiple=True,
     metavar="FILE",
     help="Encrypt it to the recipients (age1...) in FILE.",
 )
 _SIGN = (
-    click.option("--sign", type=click.Path(), metavar="FILE", help="Sign the image by the Ed25519 key in FILE."),
+    click.option("--sign", type=PATH, metavar="FILE", help="Sign the image by the Ed25519 key in FILE."),
     click.option(
         "--key-passphrase-file",
-        type=click.Path(),
+        type=PATH,
         metavar="FILE",
         help="The passphrase of the key of --sign is the first line of FILE.",
     ),
@@ -57,24 +58,24 @@ _SIGN = (
 )
 _IDENTITY = click.option(
     "--identity",
-    type=click.Path(),
+    type=PATH,
     multiple=True,
     metavar="FILE",
     help="Decrypt it by a key (AGE-SECRET-KEY-1...) in FILE.",
 )
 _PARENT_IDENTITY = click.option(
-    "--identity", type=click.Path(), multiple=True, metavar="FILE", help="Decrypt the --parent by a key in FILE."
+    "--identity", type=PATH, multiple=True, metavar="FILE", help="Decrypt the --parent by a key in FILE."
 )
 _REQUIRE = click.option(
     "--require-signature",
-    type=click.Path(),
+    type=PATH,
     metavar="FILE",
     help="Refuse an image that is not signed by a public key in FILE.",
 )
 _PASSPHRASE = (
     click.option("--passphrase", is_flag=True, help="Ask for a passphrase that encrypts the image, on the terminal."),
     click.option(
-        "--passphrase-file", type=click.Path(), metavar="FILE", help="The passphrase is the first line of FILE."
+        "--passphrase-file", type=PATH, metavar="FILE", help="The passphrase is the first line of FILE."
     ),
     click.option(
         "--passphrase-fd", type=click.IntRange(min=0), metavar="N", help="Its passphrase is a line from descriptor N."

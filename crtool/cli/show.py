@@ -11,7 +11,7 @@ import crtool
 from crtool.cli.ending import warn
 from crtool.cli.fold import columns_of_terminal, fold
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import image_argument, json_output, source_of, verbose
+from crtool.cli.options import PATH, image_argument, json_output, source_of, verbose
 from crtool.cli.secrets import key_options
 from crtool.cli.text import as_json, count, duration, printable, size
 from crtool.errors import UsageError
@@ -61,7 +61,7 @@ _NOTES = (
 @click.option("--timers", is_flag=True, help="Show the timers of each process, and when they expire.")
 @click.option("--map", "picture", is_flag=True, help="Draw the tree, or the memory of --pid, as SVG.")
 @click.option("-p", "--pid", type=click.IntRange(min=1), metavar="PID", help="The process that --map draws.")
-@click.option("-o", "--output", type=click.Path(allow_dash=True), metavar="FILE", help="Where --map draws to.")
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Where --map draws to.")
 @click.option("-f", "--force", is_flag=True, help="Replace an existing file.")
 @click.option("--env", "environment", is_flag=True, help="Show the environment, which may hold secrets.")
 @key_options

@@ -8,7 +8,7 @@ import click
 
 from crtool.cli.ending import warn
 from crtool.cli.group import VERBS, Example, Verb
-from crtool.cli.options import image_argument, image_stream, json_output, parents_option, quiet, verbose
+from crtool.cli.options import PATH, image_argument, image_stream, json_output, parents_option, quiet, verbose
 from crtool.cli.secrets import lock_and_key_options
 from crtool.cli.story import tell_amounts
 from crtool.cli.text import as_json, count, printable, size
@@ -45,7 +45,7 @@ def _is_new(options: dict[str, Any]) -> bool:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(allow_dash=True, readable=False),
+    type=PATH,
     metavar="FILE",
     required=True,
     help="The image to be made; - is standard output.",

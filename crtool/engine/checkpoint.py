@@ -96,7 +96,7 @@ def checkpoint(
     after any of them the tree is as it was.
     """
     clock = Clock()
-    deadline = deadline_in(timeout)
+    deadline, compressor = deadline_in(timeout), choose(compress)
     with clock.stage(Stage.PREFLIGHT):
         report = survey(pid, policy := Policy(stdio, tcp, unix, files, exclude, sysvipc), walk := Walk())
         if report.obstacles:
@@ -105,7 +105,7 @@ def checkpoint(
         path = output if output is not None else default_name(pid)
         if isinstance(parent, str | os.PathLike):
             parent = open_parent(parent, lock, progress)
-    with parent or nullcontext(), writer_to(path, force=force, compressor=choose(compress), lock=lock) as image:
+    with parent or nullcontext(), writer_to(path, force=force, compressor=compressor, lock=lock) as image:
         with clock.stage(Stage.PREFLIGHT):
             be_ready(report.pids)
             report.census = census_for(report.files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from crtool.engine.results import Progress
@@ -54,6 +55,8 @@ def beside(output: str | os.PathLike[str] | int | ImageWriter, lock: Lock | None
 
 
 def default_name(pid: int) -> str:
-    """Of an image of process *pid*: program, PID and time."""
+    """Of an image of process *pid*: program, PID and time; and a number, if there is one of this second already."""
     name = "".join(letter if letter.isalnum() or letter in "._+-" else "_" for letter in name_of(pid))
-    return f"{name}-{pid}-{time.strftime('%Y%m%dT%H%M%S')}.crt"
+    stem = f"{name}-{pid}-{time.strftime('%Y%m%dT%H%M%S')}"
+    names = (f"{stem}{number}.crt" for number in chain(("",), (f"-{again}" for again in count(2))))
+    return next(name for name in names if not os.path.lexists(name))

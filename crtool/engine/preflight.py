@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import field
 
@@ -19,7 +19,7 @@ from crtool.kernel.process import pidfd_open
 from crtool.procfs import ns as ns_file
 from crtool.procfs import status as status_file
 from crtool.procfs.descriptors import Descriptors
-from crtool.procfs.read import read
+from crtool.procfs.read import read, read_link
 from crtool.procfs.status import Status
 from crtool.procfs.tasks import living_thread, threads
 from crtool.puppet.waiting import Wait
@@ -46,6 +46,13 @@ __all__ = ["SMALL", "Report", "survey"]
 
 _PATIENCE = 5.0  # seconds for looks at a process whose threads come and go
 _PAUSES = (0.001, 0.003, 0.01, 0.0)  # seconds between two looks whether there are any
+
+_TOO_LONG = "is reached by a path that is longer than the kernel can tell"  # PATH_MAX, of readlink(2) and open(2)
+_PLACES = (
+    ("cwd", "current folder", "let it change to another folder first"),
+    ("root", "root", "give its root a shorter path"),
+    ("exe", "executable", "start it from a shorter path"),
+)
 
 SMALL = 1 << 20
 """Bytes of memory of a process below which it is copied while it stands still: that takes no longer than a fork."""
@@ -253,7 +260,20 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
     report.obstacles.extend(mapped.obstacles(pid, maps, lambda: filter(None, map(living_thread, report.pids))))
     report.obstacles.extend(report.base.obstacles(pid, door, privileged=privileged))
     report.obstacles.extend(seen.namespaces.add(pid, door, status.ns_pid))
+    report.obstacles.extend(_out_of_reach(pid, door))
     _survey_files(report, pid, door, seen)
+
+
+def _out_of_reach(pid: int, door: int) -> Iterator[Obstacle]:
+    """What lies so deep that no path leads to it: the current folder, say, into which somebody went step by step."""
+    for name, what, remedy in _PLACES:
+        try:
+            read_link(door, name)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                yield Obstacle(pid, what, _TOO_LONG, remedy)
+        except TargetError:
+            continue
 
 
 def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
@@ -265,8 +285,7 @@ def _survey_files(report: Report, pid: int, door: int, seen: _Seen) -> None:
                     link = descriptors.link(fd)
                 except OSError as error:
                     if error.errno == errno.ENAMETOOLONG:
-                        why = "is open by a path that is longer than the kernel can tell"
-                        report.obstacles.append(Obstacle(pid, f"fd {fd}", why, "close it first"))
+                        report.obstacles.append(Obstacle(pid, f"fd {fd}", _TOO_LONG, "close it first"))
                     continue
                 except TargetError:
                     continue

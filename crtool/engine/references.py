@@ -53,9 +53,12 @@ _SHOWN = 200  # characters of a path
 
 
 def read_snapshot(reader: ImageReader) -> Snapshot:
-    """The records of an image; ImageError unless they are right, each by itself and all together."""
-    snapshot = codec.unpack(reader.records, Snapshot)
-    judge_references(snapshot, reader.length)
+    """The records of an image; ImageError, which names it, unless they are right, each by itself and all together."""
+    try:
+        snapshot = codec.unpack(reader.records, Snapshot)
+        judge_references(snapshot, reader.length)
+    except ImageError as error:
+        raise ImageError(f"{reader.name}: {error.message}", error.remedy) from None
     return snapshot
 
 

@@ -41,6 +41,7 @@ def squash(
     """
     if keys is not None and lock is not None and lock.passphrase is not None:
         keys = replace(keys, plain_too=True)
+    compressor = choose(compress)
     with ImageReader.open(image, parents, keys) as reader:
         if reader.is_stream:
             raise UsageError(f"{image}: a pipe cannot be squashed", "save the image to a file first")
@@ -51,7 +52,7 @@ def squash(
             raise UsageError(what, "give --encrypt-to FILE, or the passphrase; age -d makes a plain image")
         _require_apart(output, reader)
         warnings = tuple(_warnings(reader, lock))
-        with writer_to(output, force=force, compressor=choose(compress), lock=lock) as writer:
+        with writer_to(output, force=force, compressor=compressor, lock=lock) as writer:
             reader.verify(of_stage(progress, "verifying"))
             writer.begin(
                 cpu=reader.info.cpu,

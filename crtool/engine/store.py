@@ -7,6 +7,7 @@ An image that another one builds on stays as long as that one does.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from crtool.engine.verify import verify
 from crtool.errors import EnvironmentDiffers, ImageError, NotFound, ParentMissing, TargetError, UsageError
 from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
+from crtool.image.trouble import shown
 from crtool.record import dataclass
 
 __all__ = [
@@ -170,15 +172,21 @@ def keeper_of(path: str, keep: int | None, keys: Keys | None = None) -> Keeper:
 
 
 def images_in(folder: str) -> list[str]:
-    """The paths of the images in *folder*, newest first. NotFound if there is no such folder."""
+    """The paths of the images in *folder*, newest first.
+
+    NotFound if there is no such folder, TargetError if the caller may not read it.
+    """
     found = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(SUFFIX) and not entry.name.startswith(".") and entry.is_file():
                     found.append((entry.stat().st_mtime_ns, entry.name, entry.path))
+    except PermissionError:
+        raise TargetError(f"{shown(folder)}: no permission to read the folder", "ask its owner") from None
     except OSError as error:
-        raise NotFound(f"{folder}: {error.strerror}", "see the name of the folder") from None
+        why = {errno.ENOENT: "no such folder", errno.ENOTDIR: "no folder"}.get(error.errno or 0, error.strerror)
+        raise NotFound(f"{shown(folder) or 'an empty name'}: {why}", "see the name of the folder") from None
     return [path for _, _, path in sorted(found, reverse=True)]
 
 

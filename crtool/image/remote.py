@@ -234,7 +234,7 @@ def _trouble(name: str, error: Exception, *, writing: bool) -> CrtoolError:
     if _UNREACHABLE.search(kinds):
         return EnvironmentDiffers(f"{name}: cannot be reached: {why}", "see the address, the network, and the proxy")
     if writing:
-        return EnvironmentDiffers(f"{name}: the image cannot be written: {why}", "see the store, or choose another one")
+        return EnvironmentDiffers(f"{name}: cannot be written: {why}", "see the store, or choose another one")
     return ImageError(f"{name}: the image cannot be read: {why}", "use another copy of it")
 
 

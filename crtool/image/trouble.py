@@ -52,11 +52,12 @@ def damaged(name: str, section: str, detail: str) -> ImageError:
 
 
 def cannot_write(name: str, error: OSError) -> CrtoolError:
-    """The image *name* cannot be written, for a reason that lies in the place where it was to be, or in the machine."""
+    """The new file *name* cannot be written, for a reason that lies in the place where it was to be, or in the machine.
+    """
     if (lack := used_up(OSError(error.errno, "", name))) is not None:
         return lack
     cause, remedy = PLACE.get(error.errno or 0, (error.strerror or str(error), "choose another folder with -o"))
-    return EnvironmentDiffers(f"{name}: the image cannot be written: {cause}", remedy)
+    return EnvironmentDiffers(f"{name}: cannot be written: {cause}", remedy)
 
 
 def cannot_read(name: str, error: OSError) -> CrtoolError:
@@ -64,7 +65,7 @@ def cannot_read(name: str, error: OSError) -> CrtoolError:
     if (lack := used_up(OSError(error.errno, "", name))) is not None:
         return lack
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return NotFound(f"{name}: no such image", "see the name; the images of a folder are listed by: ls *.crt")
+        return NotFound(f"{name or 'an empty name'}: no such image", "see the name; crtool ls lists those of a folder")
     if error.errno in (errno.EACCES, errno.EPERM):
         return TargetError(f"{name}: no permission to read the image", "ask its owner; images are private (mode 0600)")
     return ImageError(f"{name}: the image cannot be read: {error.strerror}", "use another copy of it")

@@ -505,7 +505,7 @@ def test_standard_output_that_is_full() -> None:
         ("", 120, "an empty name: an image needs the name of a file"),
         ("/dev/null", 120, "/dev/null: is no regular file and will not be replaced"),
         ("/tmp", 120, "/tmp: is no regular file and will not be replaced"),
-        ("/proc/image.crt", 126, "/proc/image.crt: the image cannot be written: no permission to write there"),
+        ("/proc/image.crt", 126, "/proc/image.crt: cannot be written: no permission to write there"),
     ],
 )
 def test_places_where_no_image_can_be(

@@ -207,7 +207,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_named_and_nothing_is_left(small_disk: Path, length: int) -> None:
     message = complaint(lambda: write(small_disk / "a.crt", bytes(length)))
 
-    assert message.endswith("a.crt: the image cannot be written: no space is left there")
+    assert message.endswith("a.crt: cannot be written: no space is left there")
     assert os.listdir(small_disk) == []
     write(small_disk / "a.crt", bytes(800 << 10))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,19 @@ def test_a_mapping_by_its_name_to_standard_output(made: tuple[Path, list[int]]) 
     (stack,) = [found for found in crtool.show(folder / "x.crt").processes[0].mappings if found.name == "[stack]"]
     assert stack.end - stack.start == len(done.stdout)
     assert sys.executable.encode() in done.stdout  # what it was executed with
+
+
+def test_a_reader_who_has_seen_enough(made: tuple[Path, list[int]]) -> None:
+    """less(1), left early."""
+    folder, _ = made
+    with subprocess.Popen([sys.executable, "-m", "crtool", "extract", "--file", f"{folder}/gone", folder / "x.crt"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+
+        assert b"" == process.stderr.read()
+        assert -signal.SIGPIPE == process.wait()
 
 
 def test_what_is_not_there_is_said(made: tuple[Path, list[int]], tmp_path: Path) -> None:

@@ -6,13 +6,19 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import crtool
 from crtool.engine import store
+from crtool.engine.results import Progress
 from crtool.errors import ImageError, NotFound, UsageError
+from crtool.image import codec
+from crtool.image.writer import ImageWriter
+
+from .test_without_root import as_user, user
 
 NULL = subprocess.DEVNULL
 
@@ -72,6 +78,33 @@ def test_a_damaged_image_in_the_list(folder: Path) -> None:
     assert [None, None] == [read["3.crt"], read["0.crt"]]
 
 
+def test_an_image_of_other_records_is_named(tmp_path: Path) -> None:
+    """Such as another version of crtool may have written."""
+    with ImageWriter.create(tmp_path / "other.crt") as image:
+        image.begin(cpu="x86_64", page_size=4096, records=codec.pack(Progress("saving", 0, 0)), data_length=0)
+        image.finish()
+    (listed,) = store.list_store(str(tmp_path)).images
+    said: list[str] = []
+    with pytest.raises(ImageError):
+        store.newest_whole(str(tmp_path), said.append)
+
+    for line in (str(listed.damaged), *said):
+        assert line.startswith(f"{tmp_path}/other.crt: the records of the image are of another kind")
+    assert 1 == len(said)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+@pytest.mark.parametrize("verb", [("ls",), ("prune", "--keep", "1"), ("restart",)])
+def test_a_folder_that_the_caller_may_not_read(verb: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        words = ("-m", "crtool", *verb, folder)
+        done = subprocess.run(**as_user(user().python, *words, cwd="/", capture_output=True, text=True))
+
+    assert (121, f"crtool: {folder}: no permission to read the folder\n  ask its owner\n") == (
+        done.returncode, done.stderr,
+    )  # fmt: skip
+
+
 def test_the_newest_that_is_whole(folder: Path) -> None:
     damage(folder / "3.crt")
     said: list[str] = []
@@ -115,7 +148,7 @@ def test_what_is_no_store(tmp_path: Path) -> None:
     missing = crtool_says("ls", tmp_path / "none")
     empty = crtool_says("restart", tmp_path)
 
-    assert (127, True) == (missing.returncode, "none: No such file or directory" in missing.stderr)
+    assert (127, True) == (missing.returncode, "none: no such folder" in missing.stderr)
     assert (127, True) == (empty.returncode, "has no image (*.crt)" in empty.stderr)
     with pytest.raises(UsageError):
         store.prune(str(tmp_path), 0)
@@ -146,9 +179,11 @@ def test_what_a_kept_image_builds_on_stays(folder: Path) -> None:
         sleeper.kill()
         sleeper.wait()
     listed = {image.path[-5:]: names(image.parents) for image in store.list_store(str(folder)).images}
+    planned = crtool_says("prune", "-n", "--keep", "1", folder).stdout
     done = store.prune(str(folder), 1)
 
     assert ["0.crt"] == listed["1.crt"]
+    assert f"{1 + len(listed['3.crt'])} images kept" in planned
     assert "0.crt" in listed["3.crt"]
     assert (["3.crt"], sorted(listed["3.crt"])) == (names(done.kept), sorted(names(done.needed)))
     assert "2.crt" in names(done.removed)

@@ -7,6 +7,7 @@ The kernel takes down the memory and the namespaces of a process, then what it h
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,3 +139,31 @@ def test_the_end_of_a_thread_is_not_that_of_its_process() -> None:
                 assert [] == survey(process.pid).obstacles
         finally:
             process.kill()
+
+
+# Goes down, folder by folder, until no path is long enough for it.
+DEEP = """
+import os, time
+for _ in range(20):
+    os.mkdir('d' * 250)
+    os.chdir('d' * 250)
+held = open('held', 'w')
+print(held.fileno(), flush=True)
+while True: time.sleep(1000)
+"""
+
+
+def test_what_no_path_leads_to_is_an_obstacle(tmp_path: Path) -> None:
+    with processes.all_ended(), subprocess.Popen(
+        [sys.executable, "-c", DEEP], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            fd = int(process.stdout.readline())
+            found = {obstacle.what for obstacle in survey(process.pid).obstacles if "path" in obstacle.cause}
+        finally:
+            process.kill()
+            shutil.rmtree(tmp_path)
+
+    assert {"current folder", f"fd {fd}"} == found

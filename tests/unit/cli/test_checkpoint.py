@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import replace
 
 import pytest
+
+from crtool.engine.checkpoint import checkpoint
+from crtool.engine.output import default_name
+from crtool.errors import UsageError
 
 from .engine import CHECKPOINT, child
 
@@ -55,6 +60,24 @@ def test_what_becomes_of_the_target(run, engine, option, leave):
     run("checkpoint", "4711", option)
 
     assert leave == engine.call[2]["leave"]
+
+
+def test_a_wrong_word_is_found_before_anything_is_looked_at():
+    with pytest.raises(UsageError, match="no such compression"):
+        checkpoint(2**30, compress="nix")
+
+
+def test_each_image_of_a_second_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "strftime", lambda form: "20270101T000000")
+    names = []
+    for _ in range(3):
+        names.append(default_name(os.getpid()))
+        open(names[-1], "x").close()
+
+    assert ["20270101T000000.crt", "20270101T000000-2.crt", "20270101T000000-3.crt"] == [
+        name.partition(f"-{os.getpid()}-")[2] for name in names
+    ]
 
 
 def test_an_image_without_o(run):
