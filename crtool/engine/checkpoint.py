@@ -22,6 +22,7 @@ from crtool.engine.preflight import Report, survey
 from crtool.engine.references import mounted_obstacles
 from crtool.engine.results import CheckpointResult, Progress
 from crtool.engine.shortage import Shortage
+from crtool.engine.sink import ImageSink
 from crtool.engine.snapshot import Snapshot
 from crtool.engine.space import NotCarried
 from crtool.engine.stages import Clock, Stage
@@ -226,7 +227,7 @@ class _Story:
             shortage = Shortage(self.pid, self._walk, copies.twins, self.report.memory)
             with self.clock.stage(Stage.MEMORY), shortage:
                 shortage.look()
-                sink = self._begin(collector, shortage.look)
+                sink = self._begin(collector, shortage.look, soon_read=self._tracker is not None)
                 position = 0
                 for source, content in collector.inodes.sources:
                     if source.cloned:
@@ -308,8 +309,11 @@ class _Story:
         self.clock.seconds[Stage.LET_GO.value] = frozen.letting_go_seconds
         self.frozen_seconds += frozen.seconds
 
-    def _begin(self, collector: Collector, hurry: Callable[[], None]) -> _Sink:
-        """Writes the records; returns where the data goes, in the order in which the collector has reserved room."""
+    def _begin(self, collector: Collector, hurry: Callable[[], None], *, soon_read: bool = False) -> ImageSink:
+        """Writes the records; returns where the data goes, in the order in which the collector has reserved room.
+
+        *soon_read*: the image is going to be a parent.
+        """
         if self._parent is not None:
             self._parent.heed(hurry)
         self.snapshot = collector.snapshot(self._parent)
@@ -340,49 +344,12 @@ class _Story:
             if self._progress is not None:
                 self._progress(Progress("saving", done, total))
 
-        return _Sink(self.image, watch)
+        return ImageSink(self.image, watch, soon_read=soon_read)
 
     def _commit(self, whole: Callable[[], None] = lambda: None, heed: Callable[[], None] | None = None) -> None:
         """*whole* is called when all is written, and, with *heed*, taken by the reader of a pipe; then it is kept."""
         with self.clock.stage(Stage.COMMIT):
             self.size = self.image.finish(whole, heed)
-
-
-class _Sink:
-    """Where data goes: the image, with somebody watching."""
-
-    def __init__(self, image: ImageWriter, watch: Callable[[int], None]) -> None:
-        self._image = image
-        self._watch = watch
-
-    def buffer(self) -> memoryview:
-        """Memory for the next bytes."""
-        return self._image.buffer()
-
-    def submit(self, nbytes: int) -> None:
-        """So many of them are there."""
-        self._watch(nbytes)
-        self._image.submit(nbytes)
-
-    @property
-    def direct(self) -> int:
-        """The descriptor of a file into which others may write, −1 if there is none."""
-        return self._image.direct
-
-    @property
-    def position(self) -> int:
-        """Where in that file the next byte belongs."""
-        return self._image.position
-
-    @property
-    def length(self) -> int:
-        """How long the file will be."""
-        return self._image.length
-
-    def written(self, nbytes: int) -> None:
-        """Others have written so many bytes."""
-        self._watch(nbytes)
-        self._image.written(nbytes)
 
 
 def _kill(frozen: Frozen) -> None:

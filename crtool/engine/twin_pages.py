@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from crtool.engine.room import is_limited
 from crtool.errors import RemoteCallError
@@ -13,9 +13,13 @@ from crtool.resources.memory import direct, pages
 from crtool.resources.memory.mappings import MappingRecord
 from crtool.resources.memory.pages import ExtentRecord, PageSink
 
+if TYPE_CHECKING:
+    from crtool.image.splicer import Load, Splicer
+
 __all__ = ["Sink", "copy_twin"]
 
 _WORTH_IT = 4 << 20  # bytes that pay for sending a descriptor to the twin
+_LARGE = 32 << 20  # bytes that go past the page cache, where others have their files
 
 
 class Sink(PageSink, Protocol):
@@ -36,17 +40,37 @@ class Sink(PageSink, Protocol):
     def written(self, nbytes: int) -> None:
         """The next *nbytes* are there."""
 
+    def splicer(self) -> Splicer | None:
+        """Pipes to the disk (:mod:`crtool.image.splicer`), None if there are none."""
+
+    def take(self, load: Load) -> None:
+        """The next bytes are in these pipes."""
+
 
 def copy_twin(
     twin: Twin, extents: Sequence[ExtentRecord], records: Sequence[MappingRecord], sink: Sink
 ) -> None:
     """Lets *twin* write what of *extents* it can read itself, and copies the rest. *records*: its mappings."""
-    number = _door_to(twin, sink) if pages.total(extents) >= _WORTH_IT else -1
+    size = pages.total(extents)
+    splicer, ends = _pipes_to(twin, sink) if size >= _LARGE else (None, ())
+    number = _door_to(twin, sink) if size >= _WORTH_IT and splicer is None else -1
     for readable, some in pages.readable(extents, records):
         done = 0
-        if number >= 0 and readable:
+        if splicer is not None and not splicer.is_broken and readable:
+            done = direct.splice(twin.puppet, splicer, ends, some, sink.take)
+        elif number >= 0 and readable:
             done = direct.write(twin.puppet, number, sink.position, some, sink.written)
         pages.copy(twin.tid, twin.memory, pages.after(some, done), sink)
+
+
+def _pipes_to(twin: Twin, sink: Sink) -> tuple[Splicer | None, tuple[int, ...]]:
+    """The way past the page cache, and the numbers of its pipes in the twin; None if there is none."""
+    if (splicer := sink.splicer()) is None or splicer.is_broken:
+        return None, ()
+    try:
+        return splicer, postbox.send(twin.puppet, *splicer.ends)
+    except (OSError, RemoteCallError):
+        return None, ()
 
 
 def _door_to(twin: Twin, sink: Sink) -> int:
@@ -57,6 +81,6 @@ def _door_to(twin: Twin, sink: Sink) -> int:
     if sink.direct < 0 or is_limited(twin.tid):
         return -1
     try:
-        return postbox.send(twin.puppet, sink.direct) if direct.may_write(twin.puppet, sink.length) else -1
+        return postbox.send(twin.puppet, sink.direct)[0] if direct.may_write(twin.puppet, sink.length) else -1
     except (OSError, RemoteCallError):
         return -1

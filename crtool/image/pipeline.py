@@ -3,7 +3,7 @@
 Pages of a target go from process_vm_readv(2) straight into a buffer, from there into a checksum and by write(2)
 into the file: they never become Python objects. All three let go of the interpreter lock, so that reading the
 next buffer overlaps with writing the last one. What somebody else has written to its place in the file already
-passes through as a number of bytes.
+passes through as a number of bytes, and what is to be taken out of pipes as a Load.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import mmap
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from crtool.kernel.interruption import start
 
-__all__ = ["BUFFER_SIZE", "Pipeline"]
+if TYPE_CHECKING:
+    from crtool.image.splicer import Load
+
+__all__ = ["BUFFER_SIZE", "PATIENCE", "Pipeline"]
 
 # 1 MiB is where the cost of a hand-over (some 20 µs) is lost in that of copying (some 300 µs), and where a buffer
 # is still in the cache of the CPU when it is hashed and written. Larger ones were slower.
@@ -30,11 +34,11 @@ class Pipeline:
     """A first-in first-out way of bytes to *consume*, which is called with full buffers, in order, in another thread.
 
     The thread is started with the first buffer that gets full: a small image needs none. *pass_by* is called, in turn,
-    with numbers of bytes that need no buffer.
+    with what needs no buffer.
     """
 
     def __init__(
-        self, consume: Callable[[memoryview], None], pass_by: Callable[[int], None] = lambda nbytes: None
+        self, consume: Callable[[memoryview], None], pass_by: Callable[[int | Load], None] = lambda item: None
     ) -> None:
         self._consume = consume
         self._pass_by = pass_by
@@ -42,7 +46,7 @@ class Pipeline:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
         memory = memoryview(mmap.mmap(-1, BUFFERS * BUFFER_SIZE, flags=flags))
         self._free: SimpleQueue[memoryview] = SimpleQueue()
-        self._full: SimpleQueue[tuple[memoryview, int] | int | None] = SimpleQueue()  # buffers, filled to there
+        self._full: SimpleQueue[tuple[memoryview, int] | int | Load | None] = SimpleQueue()  # buffers, filled to there
         for number in range(BUFFERS):
             self._free.put(memory[number * BUFFER_SIZE : (number + 1) * BUFFER_SIZE])
         self._current: memoryview | None = None
@@ -67,12 +71,18 @@ class Pipeline:
         if self._filled == len(self._current):
             self._hand_over()
 
-    def skip(self, nbytes: int) -> None:
-        """The next *nbytes* are where they belong: hands over what has been filled before them, and their number."""
+    def skip(self, item: int | Load) -> None:
+        """The next bytes are where they belong, or on their way there: hands over what has been filled before them, and
+        *item*, their number or the pipes that they are in.
+        """
+        self.check()
+        self._hand_over()
+        self._full.put(item)
+
+    def check(self) -> None:
+        """Raises what *consume* has raised."""
         if self._error:
             raise self._error
-        self._hand_over()
-        self._full.put(nbytes)
 
     def _hand_over(self) -> None:
         if self._thread is None:
@@ -109,11 +119,11 @@ class Pipeline:
             try:
                 if self._error:
                     pass
-                elif isinstance(item, int):
+                elif not isinstance(item, tuple):
                     self._pass_by(item)
                 elif item[1]:
                     self._consume(item[0][: item[1]])
             except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that fills
                 self._error = error
-            if not isinstance(item, int):
+            if isinstance(item, tuple):
                 self._free.put(item[0])

@@ -38,6 +38,7 @@ from crtool.record import replace
 if TYPE_CHECKING:
     from crtool.image.keys import Lock
     from crtool.image.sealed import SealedPlace
+    from crtool.image.splicer import Load, Splicer
 
 __all__ = ["ImageWriter"]
 
@@ -60,7 +61,8 @@ class ImageWriter:
         self._compressor = compressor
         self._index = bytearray()  # of frames
         self._stored = 0  # bytes of the data area in the file, if it is framed
-        self._pipeline = Pipeline(self._consume, self._look_back)
+        self._pipeline = Pipeline(self._consume, self._pass_by)
+        self._splicer: Splicer | None = None
         self._header: Header | None = None
         self._records = b""
         self._map = b""
@@ -159,6 +161,17 @@ class ImageWriter:
         """
         return self._place.direct if self._compressor is None else -1
 
+    def splicer(self) -> Splicer | None:
+        """A way for pages of others to the disk, past the page cache; None if there is none."""
+        if self._splicer is None and self.direct >= 0:
+            from crtool.image.splicer import Splicer  # noqa: PLC0415 - not for a small image
+
+            try:
+                self._splicer = Splicer(self.direct, self.length, self.name, self._pipeline.check)
+            except OSError:
+                return None  # a file system without it, or pipes that must not be larger
+        return self._splicer
+
     @property
     def position(self) -> int:
         """Where in the file the next byte of the data area belongs."""
@@ -177,6 +190,13 @@ class ImageWriter:
             raise InternalError(f"{self.name}: more data than the records of the image speak of")
         self._pipeline.skip(nbytes)
         self._submitted += nbytes
+
+    def take(self, load: Load) -> None:
+        """The next bytes of the data area are in the pipes of the splicer."""
+        if self._header is None or self._submitted + load.length > self._header.data_length:
+            raise InternalError(f"{self.name}: more data than the records of the image speak of")
+        self._pipeline.skip(load)
+        self._submitted += load.length
 
     def append(self, data: bytes | bytearray | memoryview) -> None:
         """Copies *data* to the data area: for what is small or already here."""
@@ -211,6 +231,8 @@ class ImageWriter:
         if header is None or self._hasher is None or self._submitted != header.data_length:
             raise InternalError(f"{self.name}: less data than the records of the image speak of")
         self._pipeline.flush()
+        if self._splicer is not None:
+            self._splicer.finish()
         hashes = self._hasher.finish()
         if header.framed:
             header, hashes = replace(header, stored=self._stored), bytes(self._index)
@@ -230,7 +252,10 @@ class ImageWriter:
         if not self._ended:
             # A thread that hangs in write(2) keeps its descriptor: closed here, its number might soon be another
             # file's.
-            if self._pipeline.abandon():
+            is_over = self._pipeline.abandon()
+            if self._splicer is not None and is_over:
+                is_over = self._splicer.abandon()
+            if is_over:
                 self._place.discard()
             self._ended = True
 
@@ -263,6 +288,19 @@ class ImageWriter:
         self._place.write(head)
         self._place.write(stored)
         self._stored += len(head) + len(stored)
+
+    def _pass_by(self, item: int | Load) -> None:
+        """In the second thread: hashes what others write."""
+        if isinstance(item, int):
+            self._look_back(item)
+            return
+        assert self._hasher is not None
+        assert self._header is not None
+        assert self._splicer is not None
+        self._place.skip(item.length)
+        for view in self._splicer.pass_on(item, self._header.data_offset + self._consumed):
+            self._hasher.update(view)
+            self._consumed += len(view)
 
     def _look_back(self, nbytes: int) -> None:
         """In the second thread: hashes what others have written, while it is in the page cache."""

@@ -9,6 +9,7 @@ crtool dies, the target makes the rest of the batch by itself, and has no open f
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Sequence
@@ -42,8 +43,8 @@ def _receive(puppet: Puppet, inherited: int) -> tuple[int, ...]:
     return struct.unpack(f"<{len(content) // 4}i", content)
 
 
-def send(puppet: Puppet, fd: int) -> int:
-    """Gives *puppet*, a process with a file table of its own, a descriptor for *fd*; returns its number there.
+def send(puppet: Puppet, *fds: int) -> tuple[int, ...]:
+    """Gives *puppet*, a process with a file table of its own, descriptors for *fds*; returns their numbers there.
 
     Raises OSError or RemoteCallError, and may leave a pair of sockets in that table.
     """
@@ -57,11 +58,13 @@ def send(puppet: Puppet, fd: int) -> int:
     pidfd = pidfd_open(puppet.pid)
     try:
         with socket.socket(fileno=pidfd_getfd(pidfd, ours)) as end:
-            socket.send_fds(end, [b"!"], [fd])
-            (number,) = _receive(puppet, theirs)
+            socket.send_fds(end, [b"!"], list(fds))
+            numbers = _receive(puppet, theirs)
     finally:
         os.close(pidfd)
-    return number
+    if len(numbers) != len(fds):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return numbers
 
 
 def take(puppet: Puppet, name: str, *args: Argument) -> int:
