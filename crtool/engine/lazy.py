@@ -1,7 +1,8 @@
 """A restart whose memory comes later: who brings it, and who watches over that.
 
 When all mappings are there, crtool bears two processes that stay behind it. The *server* has the image open and the
-userfaultfds of the tree: it brings what somebody waits for, and in between everything else, and ends. It gives out
+userfaultfds of the tree: it brings what somebody waits for, and, once everybody runs, in between everything else, and
+ends: before, it would take the memory and the CPU that the rest of the restart could have. It gives out
 nothing whose checksum it has not compared in memory of its own, so the file may be removed, which changes nothing for
 who has it open; and if it is cut or overwritten, the tree is ended rather than given other bytes. The *warden* has the
 userfaultfds as well, or the kernel would give zeros to all who wait in the moment in which the server is killed; it
@@ -63,6 +64,7 @@ class Lazy:
         self._doors: list[_Door] = []
         self._pid = 0  # of the warden
         self._closing = -1  # ends when server and warden have closed the open files of the tree
+        self._holding = -1  # the server only brings what is asked for until something comes out of the other end
 
     def watch(self, puppet: Newborn, memory: MemoryRecord, runs: Sequence[Run]) -> None:
         """From here on *runs* of *memory*, in the order of their addresses, come when they are asked for."""
@@ -89,9 +91,11 @@ class Lazy:
                 borrowed.callback(os.close, pidfds[-1])
             self._closing, theirs = os.pipe()
             borrowed.callback(os.close, theirs)
+            held, self._holding = os.pipe()
+            borrowed.callback(os.close, held)
             self._pid = os.fork()
             if self._pid == 0:
-                _stay_behind(self._image, self._doors, pidfds, 0 if self.is_awaited else _PATIENCE)
+                _stay_behind(self._image, self._doors, pidfds, held, 0 if self.is_awaited else _PATIENCE)
         self._close_doors()
 
     def _close_doors(self) -> None:
@@ -106,8 +110,17 @@ class Lazy:
             os.close(self._closing)
             self._closing = -1
 
+    def go_on(self) -> None:
+        """Everybody runs: what nobody asks for is brought as well."""
+        if self._holding >= 0:
+            with suppress(OSError):  # it has ended already
+                os.write(self._holding, b"!")
+            os.close(self._holding)
+            self._holding = -1
+
     def reap(self) -> None:
         """Takes note of the warden's end if nothing has to be brought any more, after a failure."""
+        self.go_on()
         self._close_doors()  # if server and warden were never born
         if self._pid:
             with suppress(ChildProcessError):
@@ -115,6 +128,7 @@ class Lazy:
 
     def wait(self) -> None:
         """Returns when everything has come; ImageError if it could not, and the tree has been ended."""
+        self.go_on()
         if self._pid:
             _, status = os.waitpid(self._pid, 0)
             self._pid = 0
@@ -122,7 +136,9 @@ class Lazy:
                 raise ImageError(f"{self._image.name}: what was restarted from it has been ended")
 
 
-def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[int], patience: float) -> NoReturn:
+def _stay_behind(
+    image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[int], held: int, patience: float
+) -> NoReturn:
     """The life of the warden, and of the server, its child."""
     status = 1
     try:
@@ -133,7 +149,7 @@ def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[in
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
         images = [holder.fileno() for holder in (image, *image.ancestors())]
         kernel_process.raise_file_limit()  # each fork of a program whose memory is still to come takes one
-        _close_all_but([_STDERR, *images, *pidfds, *(door.descriptor for door in doors)])
+        _close_all_but([_STDERR, held, *images, *pidfds, *(door.descriptor for door in doors)])
         proc_root.cache_clear()  # it was one of them
         with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write("-1000")
@@ -142,11 +158,11 @@ def _stay_behind(image: ImageReader, doors: Sequence[_Door], pidfds: Sequence[in
         if server == 0:
             here.close()
             set_name(b"crtool-lazy")
-            os._exit(_serve(VerifiedReader(image), doors, there, patience))
+            os._exit(_serve(VerifiedReader(image), doors, there, held, patience))
         there.close()
         faults.disarm()
         set_name(b"crtool-warden")
-        for fd in images:
+        for fd in (held, *images):
             os.close(fd)
         kept = [door.descriptor for door in doors]
         status = int(_keep(here, kept, server) != 0)  # exit(2) takes 8 bits of it
@@ -167,8 +183,11 @@ def _close_all_but(kept: Sequence[int]) -> None:
                 os.close(fd)
 
 
-def _serve(image: VerifiedReader, doors: Sequence[_Door], line: socket.socket, patience: float) -> int:
-    """Brings everything; returns an exit status. To those that are born only what they ask for in the first *patience*
+def _serve(
+    image: VerifiedReader, doors: Sequence[_Door], line: socket.socket, held: int, patience: float
+) -> int:
+    """Brings everything; returns an exit status. Only what somebody asks for until *held* can be read from, or has no
+    other end any more. To those that are born only what they ask for in the first *patience*
     seconds, and as long as there is something else to bring: nobody else has what they get, and most do not live long.
     """
     spaces = {number: LazySpace(door.descriptor, door.pieces) for number, door in enumerate(doors)}
@@ -177,13 +196,19 @@ def _serve(image: VerifiedReader, doors: Sequence[_Door], line: socket.socket, p
     poll = select.poll()
     for space in spaces.values():
         poll.register(space.door, select.POLLIN)
+    poll.register(held, select.POLLIN)
+    holds = True
     try:
         while spaces:
-            filled = spaces.keys() - born_at.keys() or {
+            filled = set[int]() if holds else spaces.keys() - born_at.keys() or {
                 number for number in spaces if time.monotonic() >= born_at[number] + patience
             }
             waits = not filled and not any(space.is_asked for space in spaces.values())
             ready = {fd for fd, _ in poll.poll(_LOOK if waits else 0)}
+            if held in ready:
+                poll.unregister(held)
+                ready.discard(held)
+                holds = False
             for number, space in [*spaces.items()]:
                 gone = False
                 try:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from crtool.abi import mman
 from crtool.engine.checkpoint import checkpoint
+from crtool.engine.restart import restart
 from crtool.kernel.syscall import memory_address, syscall
 from crtool.resources.memory.lazy import LazySpace, may_be_lazy
 from crtool.resources.memory.mappings import MappingRecord
@@ -128,6 +129,23 @@ def test_rather_no_program_than_wrong_bytes(damage: str, tmp_path: Path) -> None
     assert b"are ended: their memory could not be brought any more" in said
     assert damage == "killed" or b"the image is damaged: data, bytes" in said
     assert b"PASS" not in run.printed()
+
+
+def test_what_nobody_asks_for_comes_when_everybody_runs(tmp_path: Path) -> None:
+    image, before = str(tmp_path / "image.crt"), list[int]()
+
+    def look(pid: int) -> None:
+        time.sleep(0.5)
+        before.append(psutil.Process(pid).memory_info().rss)
+
+    with victim(64) as pid:
+        checkpoint(pid, image, leave="killed")
+        os.waitpid(pid, 0)
+        back = restart(image, lazy=True, detach=True, ready=look).pid
+        Deadline(20, "all memory to be there").wait_until(lambda: not is_watched(back))
+        after = psutil.Process(back).memory_info().rss
+
+    assert after - before[0] > 60 << 20
 
 
 def test_detach_image_waits_until_the_image_is_not_needed(tmp_path: Path) -> None:
