@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from crtool import faults
 from crtool.abi import socket as abi
 from crtool.abi.seccomp import SOCK_FILTER, SOCK_FPROG
 from crtool.kernel.syscall import syscall
@@ -131,8 +132,17 @@ def facts(fd: int) -> tuple[int, int, int]:
 def setsockopt(fd: int, level: int, name: int, value: bytes | int) -> None:
     """Sets an option; an int stands for the four bytes of one."""
     raw = (value & 0xFFFF_FFFF).to_bytes(4, "little") if isinstance(value, int) else value
-    buffer = ctypes.create_string_buffer(raw, len(raw)) if raw else None
-    syscall("setsockopt", fd, level, name, ctypes.addressof(buffer) if buffer is not None else 0, len(raw))
+    faults.fail_call()
+    borrowed = _socket.socket(0, 0, 0, fd)
+    try:
+        if raw:
+            borrowed.setsockopt(level, name, raw)
+        else:
+            borrowed.setsockopt(level, name, None, 0)
+    except OSError as error:
+        raise OSError(error.errno, f"setsockopt: {error.strerror}") from None
+    finally:
+        borrowed.detach()
 
 
 def classic_filter(fd: int) -> bytes:

@@ -70,12 +70,7 @@ class OptionTable:
     def dump(self, fd: int) -> tuple[OptionRecord, ...]:
         """The options of *fd*, a descriptor of our own, that are not those of a fresh socket."""
         namespace = os.stat("/proc/thread-self/ns/net").st_ino
-        options, wanted, usual = _fresh(self, *sockets.facts(fd), namespace)
-        return tuple(
-            OptionRecord(option.level, option.name, value)
-            for option, value, fresh in zip(options, _read_all(fd, options, wanted), usual, strict=True)
-            if value is not None and (option.always or value != fresh)
-        )
+        return _fresh(self, *sockets.facts(fd), namespace).records(fd)
 
     def restore(
         self, fd: int, records: Sequence[OptionRecord], when: str, shown: str, warn: Callable[[str], None]
@@ -123,35 +118,43 @@ def _read(fd: int, option: Option) -> bytes | None:
         raise
 
 
-_Wanted = tuple[tuple[int, int, int], ...]  # level, name, size
+class _Fresh:
+    """The options that sockets of one kind have, and their values in a new one: None if crtool may not make one."""
 
+    def __init__(self, options: Sequence[Option], fd: int = -1) -> None:
+        self._options = options
+        # Most are read at once. Of these the size counts bytes: of a filter the kernel would write more than that.
+        self._wanted = [(option.level, option.name, option.size) for option in options if option.read is None]
+        self._apart = [(place, option) for place, option in enumerate(options) if option.read is not None]
+        self._usual: Sequence[bytes | None] = self._read(fd) if fd >= 0 else (None,) * len(options)
+        self._known: dict[tuple[bytes | None, ...], tuple[OptionRecord, ...]] = {}  # by the values of all
 
-def _wanted(options: Sequence[Option]) -> _Wanted:
-    """Those whose size counts bytes: of a filter the kernel would write more than that."""
-    return tuple((option.level, option.name, option.size) for option in options if option.read is None)
+    def _read(self, fd: int) -> list[bytes | None]:
+        values = sockets.getsockopts(fd, self._wanted)
+        for place, option in self._apart:
+            values.insert(place, _read(fd, option))
+        return values
 
-
-def _read_all(fd: int, options: Sequence[Option], wanted: _Wanted) -> list[bytes | None]:
-    values = iter(sockets.getsockopts(fd, wanted))
-    return [next(values) if option.read is None else _read(fd, option) for option in options]
+    def records(self, fd: int) -> tuple[OptionRecord, ...]:
+        """Those options of *fd* that are not as in a new one. Thousands of connections of one server have the same."""
+        values = tuple(self._read(fd))
+        if (found := self._known.get(values)) is None:
+            found = self._known[values] = tuple(
+                OptionRecord(option.level, option.name, value)
+                for option, value, usual in zip(self._options, values, self._usual, strict=True)
+                if value is not None and (option.always or value != usual)
+            )
+        return found
 
 
 @cache
-def _fresh(
-    table: OptionTable, family: int, kind: int, protocol: int, _namespace: int
-) -> tuple[tuple[Option, ...], _Wanted, tuple[bytes | None, ...]]:
-    """The options that such sockets have, what is to be asked for them all, and their values in a new one: nothing but
-    None if crtool may not make one.
-
-    *_namespace*: the inode of the network namespace, whose settings some of them follow.
-    """
+def _fresh(table: OptionTable, family: int, kind: int, protocol: int, _namespace: int) -> _Fresh:
+    """*_namespace*: the inode of the network namespace, whose settings some of them follow."""
     try:
         with sockets.opened(family, kind, protocol) as fd:
-            options = tuple(option for option in table.options if _has(fd, option))
-            wanted = _wanted(options)
-            return options, wanted, tuple(_read_all(fd, options, wanted))
+            return _Fresh([option for option in table.options if _has(fd, option)], fd)
     except OSError:
-        return table.options, _wanted(table.options), (None,) * len(table.options)
+        return _Fresh(table.options)
 
 
 def _has(fd: int, option: Option) -> bool:

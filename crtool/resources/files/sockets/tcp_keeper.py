@@ -114,13 +114,14 @@ def _keep(fds: Sequence[int], switches: Sequence[tuple[int, int]], result: int, 
         os.setsid()
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        room = bytearray(b"\1") * _PARTLY_ACKED  # not zeros: memory is there
         with sockets.opened(socket_abi.AF_INET, socket_abi.SOCK_STREAM, socket.IPPROTO_TCP) as own:
-            _read(own, _switches(own))
+            _read(own, _switches(own), room)
             _is_dying(crtool)
         for fd, switch in zip(fds, switches, strict=True):
             if _is_dying(crtool):
                 return
-            view = memoryview(_read(fd, switch))
+            view = memoryview(_read(fd, switch, room))
             while view:
                 view = view[os.write(result, view) :]
         status = 0
@@ -131,30 +132,31 @@ def _keep(fds: Sequence[int], switches: Sequence[tuple[int, int]], result: int, 
 def _is_dying(pid: int) -> bool:
     """Whether SIGKILL has been sent to a process, or it is on its way to an end already."""
     try:
-        status = status_file.parse(read(pid, "status"))
+        status = status_file.later(read(pid, "status"))
         killed = (status.pending | status.shared_pending) >> signal.SIGKILL - 1 & 1
         return bool(killed or stat_file.parse(read(pid, "stat")).flags & stat_file.PF_EXITING)
     except TargetDied:
         return True
 
 
-def _read(fd: int, switch: tuple[int, int]) -> bytes:
+def _read(fd: int, switch: tuple[int, int], room: bytearray) -> bytes:
+    """What goes to crtool of one connection. *room*: for what was sent and not acknowledged; grows if need be."""
     try:
         for _ in range(_ATTEMPTS):
             try:
                 if switch[1] >= 0:
                     sockets.setsockopt(fd, SOL_SOCKET, socket_abi.SO_PEEK_OFF, -1)
                 received = tcp.peek(fd, tcp.queue_length(fd, SIOCINQ))
-                sent = bytearray(b"\1") * (tcp.queue_length(fd, SIOCOUTQ) + _PARTLY_ACKED)  # not zeros: memory is there
+                room.extend(b"\1" * (tcp.queue_length(fd, SIOCOUTQ) + _PARTLY_ACKED - len(room)))
                 tcp.repair(fd, abi.REPAIR_ON)
                 before = _numbers(fd)
-                length = tcp.peek_into(fd, sent)
+                length = tcp.peek_into(fd, room)
                 others = _others(fd)
                 after = _numbers(fd)
             finally:
                 _leave(fd, switch)
             if before == after and before.unread == len(received):  # else something has arrived meanwhile
-                return _packed(before, received, bytes(memoryview(sent)[:length]), others)
+                return _packed(before, received, bytes(memoryview(room)[:length]), others)
     except OSError as error:
         return _HEAD.pack(error.errno or errno.EIO, State.CLOSE, *(0,) * 12)
     return _HEAD.pack(errno.EAGAIN, State.CLOSE, *(0,) * 12)
