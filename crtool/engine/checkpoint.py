@@ -106,9 +106,14 @@ def checkpoint(
         path = output if output is not None else default_name(pid)
         if isinstance(parent, str | os.PathLike):
             parent = open_parent(parent, lock, progress)
-    with parent or nullcontext(), writer_to(path, force=force, compressor=compressor, lock=lock) as image:
+    with (
+        parent or nullcontext(),
+        report.mapped,
+        writer_to(path, force=force, compressor=compressor, lock=lock) as image,
+    ):
         with clock.stage(Stage.PREFLIGHT):
             be_ready(report.pids)
+            report.mapped.look(report.pids, report.base.namespaces.mnt)
             report.census = census_for(report.files)
             walk(pid)  # who has come since
             report.digests = digests.found()  # nothing is read for them while somebody stands still
@@ -181,9 +186,8 @@ class _Story:
 
     def go_on(self, path: str | os.PathLike[str] | None, mode: LiveMode) -> bool:
         """Lets the tree go as soon as its memory is copied or forked; False, and all is as before, if it cannot be."""
-        surprised, unchanged = False, None
-        if self._parent is not None and self._tracker is not None and not self._tracker.wary:
-            unchanged = self._parent.unchanged
+        surprised, knows = False, self._tracker is not None and not self._tracker.wary
+        unchanged = self._parent.unchanged if self._parent is not None and knows else None
         with Live(path, mode, self.report.memory, unchanged) as copies:
             while True:
                 try:

@@ -19,7 +19,7 @@ from crtool.engine.ipc_collect import IpcCollector
 from crtool.engine.made import MadeNamespaces
 from crtool.engine.mapped import MappedFiles
 from crtool.engine.numbers import FrozenNumbers
-from crtool.engine.open_files import OpenFiles, opened
+from crtool.engine.open_files import OpenFiles, inode_behind
 from crtool.engine.preflight import Report
 from crtool.engine.renumber import numbers_in_base, renumbered
 from crtool.engine.snapshot import ProcessRecord, Snapshot, ThreadRecord
@@ -32,7 +32,6 @@ from crtool.kernel.aio import Context
 from crtool.kernel.process import Identities
 from crtool.procfs import maps as maps_file
 from crtool.procfs import stat as stat_file
-from crtool.procfs import status as status_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.procfs.status import Status
@@ -86,7 +85,9 @@ class Collector:
         self.connections = connections
         self.spaces: list[AddressSpace] = []
         self._statuses: dict[int, Status] = {}  # of threads
+        self._processes: list[Callable[[], ProcessRecord]] = []  # who makes the records, in their order
         self._contexts: dict[int, tuple[Context, ...]] = {}  # of asynchronous input and output, by PID
+        self._brothers: tuple[tuple[int | None, bytes] | None, dict[int, int]] = (None, {})  # as of _inodes_of()
         self._mapped = MappedFiles(lambda: [p.door for p in frozen.processes.values() if p.held is not None])
         self._memory_ids = Identities(kernel_process.KCMP_VM)
         self._handler_ids = Identities(kernel_process.KCMP_SIGHAND)
@@ -118,11 +119,11 @@ class Collector:
         for space in self.spaces:
             space.claim(watched.get(space.pid, ()))
         self._ipc, self._ipc_below = self.ipc.records(self.inodes)
-        numbers = {record.pids[0] for record in self._processes}
-        outside = {number for record in self._processes for number in (record.sid, record.pgid)} - numbers
+        stats = [process.stat for process in self.frozen.processes.values()]
+        outside = {number for stat in stats for number in (stat.session, stat.pgrp)} - self.frozen.processes.keys()
         self._outside = tuple(sorted(number for number in outside if os.path.exists(f"/proc/{number}")))
         self._host = host_of(self.frozen)
-        self._namespaces = self._made.records(self._processes)
+        self._namespaces = self._made.records(self._numbers.namespace, self.files.views)
 
     def snapshot(self, parent: Parent | None = None) -> Snapshot:
         """The records of everything in the tree, which may go on already if all its memory has been taken care of."""
@@ -134,7 +135,7 @@ class Collector:
             outside=self._outside,
             absent=self._numbers.absent(),
             namespaces=self._namespaces,
-            processes=tuple(self._processes),
+            processes=tuple(record() for record in self._processes),
             memories=memories,
             files=self.files.record(),
             ipc=self._ipc,
@@ -157,28 +158,30 @@ class Collector:
 
     # -- processes and threads --------------------------------------------------------------------
 
-    def _process(self, process: FrozenProcess) -> ProcessRecord:
+    def _process(self, process: FrozenProcess) -> Callable[[], ProcessRecord]:
+        """Asks a process for all that it has. What is returned makes the record, for which there may be time later."""
         self.frozen.limit.check()
         stat, held = process.stat, process.held
-        threads: tuple[ThreadRecord, ...] = ()
-        memory, state = -1, None
+        namespace, handlers, stop_signal = self._numbers.namespace(process.pid), -1, process.stop_signal
+        threads: list[Callable[[], ThreadRecord]] = []
+        memory, state_of = -1, None
         if held is not None:
-            maps = maps_file.parse(read(process.door, "maps"))
+            maps = maps_file.parse(text := read(process.door, "maps"))
             self._made.add(process.pid, process.door)
             maps = held.prepare(maps)
             # One batch asks for all that any thread can tell, and for what is the own of the one that makes it.
             batch = Batch()
-            memory_of = self._memory(process, maps, batch)
-            state_of = registry.dump_process(held, process.status, batch)
-            answers = {held.caller.tid: self._ask_thread(process, held.caller, batch)}
+            memory_of = self._memory(process, text, maps, batch)
+            ask = registry.dump_process(held, process.status, batch)
+            asks = {held.caller.tid: registry.dump_thread(held, held.caller, batch)}
             self._run_in_peace(held, batch)
-            memory, state = memory_of(), state_of()
+            memory, state_of = memory_of(), ask()
             for thread in held.threads.values():
-                if thread.tid not in answers:
+                if thread.tid not in asks:
                     batch = Batch()
-                    answers[thread.tid] = self._ask_thread(process, thread, batch)
+                    asks[thread.tid] = registry.dump_thread(held, thread, batch)
                     held.on(thread.tid).run(batch)
-            threads = tuple(self._thread(process, thread, answers[thread.tid]) for thread in held.threads.values())
+            threads = [self._thread(process, thread, asks[thread.tid]()) for thread in held.threads.values()]
             self.ipc.add(process, held)
             own = [space for space in self.spaces[-1:] if space.process is process]
             for space in own:
@@ -186,64 +189,77 @@ class Collector:
             held.retire()
             for space in own:
                 self._copies.keep(space)
-        return ProcessRecord(
-            pids=process.status.ns_pid,
-            namespace=self._numbers.namespace(process.pid),
-            ppid=stat.ppid,
-            pgid=stat.pgrp,
-            sid=stat.session,
-            exit_signal=stat.exit_signal,
-            zombie=held is None,
-            exit_status=stat.exit_code,
-            comm=stat.comm,
-            stop_signal=process.stop_signal,
-            dead_leader=process.dead_leader,
-            memory=memory,
-            handlers=-1 if held is None else self._handler_ids.find(held.door)[0],
-            stop_reported=stat.exit_code == 0,  # field 52 also holds a stop that is still to be waited for
-            threads=threads,
-            state=state,
-        )
+            handlers = self._handler_ids.find(held.door)[0]
+
+        def record() -> ProcessRecord:
+            return ProcessRecord(
+                pids=process.status.ns_pid,
+                namespace=namespace,
+                ppid=stat.ppid,
+                pgid=stat.pgrp,
+                sid=stat.session,
+                exit_signal=stat.exit_signal,
+                zombie=held is None,
+                exit_status=stat.exit_code,
+                comm=stat.comm,
+                stop_signal=stop_signal,
+                dead_leader=process.dead_leader,
+                memory=memory,
+                handlers=handlers,
+                stop_reported=stat.exit_code == 0,  # field 52 also holds a stop that is still to be waited for
+                threads=tuple(thread() for thread in threads),
+                state=None if state_of is None else state_of(),
+            )
+
+        return record
 
     def _run_in_peace(self, held: HeldProcess, batch: Batch) -> None:
         """Runs *batch* until no signal has arrived meanwhile: a timer that expires then would be seen twice, or
         never.
         """
-        has_timers = bool(read(held.door, "timers"))
+        has_timers = any(call.name == "timer_gettime" for call in batch)
         for _ in range(_READS):
             before = held.queued_signals() if has_timers else ()
             held.run(batch)
             if not has_timers or before == held.queued_signals():
                 return
 
-    def _ask_thread(self, process: FrozenProcess, thread: HeldThread, batch: Batch) -> Callable[[], ThreadState]:
+    def _thread(
+        self, process: FrozenProcess, thread: HeldThread, state_of: Callable[[], ThreadState]
+    ) -> Callable[[], ThreadRecord]:
+        """Looks at what a thread has open; *state_of* makes the record of all else that it has."""
         assert process.held is not None
-        status = process.status  # of the main thread; parsing it takes a while
-        if thread.tid != process.pid:
-            status = status_file.parse(read(process.pid, "status", thread.tid))
-        self._statuses[thread.tid] = status
-        return registry.dump_thread(process.held, thread, status, batch)
-
-    def _thread(self, process: FrozenProcess, thread: HeldThread, ask: Callable[[], ThreadState]) -> ThreadRecord:
         tid = thread.tid
-        state = ask()
-        if (obstacle := registry.obstacle(process.pid, tid, state)) is not None:
-            raise ObstacleError([obstacle])
-        return ThreadRecord(
-            tids=self._statuses[tid].ns_pid,
-            children_namespace=self._numbers.for_children(process.pid, tid),
-            files=self.files.table(process.pid, tid),
-            fs=self.files.view(process.pid, tid, self._statuses[tid]),
-            registers=thread.portable.pack(),
-            fpu=thread.fpu,
-            mask=thread.mask,
-            state=state,
-        )
+        status = self._statuses[tid] = process.held.statuses[tid]
+        namespace = self._numbers.for_children(process.pid, tid)
+        files = self.files.table(process.pid, tid)
+        view = self.files.view(process.pid, tid, status)
+
+        def record() -> ThreadRecord:
+            state = state_of()
+            if (obstacle := registry.obstacle(process.pid, tid, state)) is not None:
+                raise ObstacleError([obstacle])
+            return ThreadRecord(
+                tids=status.ns_pid,
+                children_namespace=namespace,
+                files=files,
+                fs=view,
+                registers=thread.portable.pack(),
+                fpu=thread.fpu,
+                mask=thread.mask,
+                state=state,
+            )
+
+        return record
 
     # -- memory ------------------------------------------------------------------------------------------
 
-    def _memory(self, process: FrozenProcess, maps: Sequence[Mapping], batch: Batch) -> Callable[[], int]:
-        """Adds the questions about the address space to *batch*; the answer is its index."""
+    def _memory(
+        self, process: FrozenProcess, text: bytes, maps: Sequence[Mapping], batch: Batch
+    ) -> Callable[[], int]:
+        """Adds the questions about the address space to *batch*; the answer is its index. *maps* are those of *text*,
+        in which most of what is looked for can be seen to be missing.
+        """
         held = process.held
         assert held is not None
         index, new = self._memory_ids.find(process.door)
@@ -251,42 +267,63 @@ class Collector:
             return lambda: index
         if self._tracker is not None:
             maps = self._tracker.look(process, maps)
-        inode_of = self._inode_of(process.pid, process.door)
-        rings = [mapping for mapping in maps if aio.is_ring(mapping)]
+        rings = [mapping for mapping in maps if aio.is_ring(mapping)] if aio.NAME in text else []
         records = aio.dump(process.pid, held.memory, rings, self._contexts.get(process.pid, ()))
         maps = [mapping for mapping in maps if not aio.is_ring(mapping)] if rings else maps
-        found = mappings.obstacles(process.pid, maps, [frozenset()] * len(maps))
-        if not self.ipc.is_wanted(process.pid):
+        found = mappings.early_obstacles(process.pid, text)
+        if ipc_survey.SEGMENT in text and not self.ipc.is_wanted(process.pid):
             found += ipc_survey.attached(process.pid, maps)
         if found:
             raise ObstacleError(found)
-        named = [mapping for mapping in maps if mappings.is_of_file(mapping)]
-        inodes = {mapping.start: inode_of(mapping) for mapping in named}
+        inodes = self._inodes_of(process, text, maps)
         words = None if self._tracker is None else self._tracker.words
         space = AddressSpace(process, maps, inodes, self.report.policy.exclude, words)
         # That of a main thread which has ended has no addresses.
         stat = stat_file.parse(read(process.door, "stat")) if process.dead_leader else process.stat
-        finish_bounds = bounds.dump(batch, stat, read(process.door, "auxv"))
+        bounds_of = bounds.dump(batch, stat, read(process.door, "auxv"))
         code = b""
-        for mapping in maps:
+        for mapping in reversed(maps):
             if mapping.name == b"[vdso]":
                 code = os.pread(held.memory, mapping.end - mapping.start, mapping.start)
-        with opened(f"/proc/{process.door}/exe") as (fd, link):
-            exe = self.inodes.index(fd, link)
+                break
+        exe = inode_behind(f"/proc/{process.door}/exe", self.inodes)
         locks = future_locks(space, held)
 
         def finish() -> int:
-            space.fixed = Fixed(finish_bounds(), exe, vdso.dump(maps, code), locks, records)
+            space.fixed = lambda: Fixed(bounds_of(), exe, vdso.dump(maps, code), locks, records)
             self.spaces.append(space)
             return index
 
         return finish
 
-    def _inode_of(self, pid: int, door: int) -> Callable[[Mapping], int]:
+    def _inodes_of(self, process: FrozenProcess, text: bytes, maps: Sequence[Mapping]) -> dict[int, int]:
+        """By the start of a mapping, the index of what it maps.
+
+        Files that have a name are the same to brothers with the same mappings, since nobody moves while they stand
+        still: so they are asked for once.
+        """
+        mounts = self._made.mounts_of(process.pid)
+        brothers = (mounts, text)
+        if self._brothers[0] != brothers:
+            self._brothers = (brothers, {})
+        inode_of, known = self._inode_of(process.pid, process.door, mounts), self._brothers[1]
+        inodes = {}
+        for mapping in maps:
+            if mappings.is_of_file(mapping):
+                if (inode := known.get(mapping.start)) is None:
+                    inode = inode_of(mapping)
+                    if mapping.name.startswith(b"/") and not mapping.deleted:
+                        known[mapping.start] = inode
+                inodes[mapping.start] = inode
+        return inodes
+
+    def _inode_of(self, pid: int, door: int, mounts: int | None) -> Callable[[Mapping], int]:
         known: dict[tuple[int, int, int, bytes, bool], int] = {}
 
         def inode_of(mapping: Mapping) -> int:
             key = (mapping.major, mapping.minor, mapping.inode, mapping.name, mapping.deleted)
+            if key not in known and (held := self.report.mapped.find(mapping, mounts)) >= 0:
+                known[key] = self.inodes.index(held, mapping.name)
             if key not in known:
                 with self._mapped.opened(door, mapping) as (fd, link):
                     if ipc_survey.is_segment(mapping):

@@ -70,8 +70,7 @@ class Frozen:
         """
         self.root = root
         self.processes: dict[int, FrozenProcess] = {}
-        self.frozen_at = 0.0
-        self.released_at = 0.0
+        self.frozen_at = self.released_at = 0.0
         self.letting_go_seconds = 0.0
         self.killed: set[int] = set()  # processes that turned out to have ended when they were let go
         self.stopped: frozenset[int] = frozenset()  # processes to be left stopped by SIGSTOP
@@ -168,7 +167,7 @@ class Frozen:
         for process in self.processes.values():
             if process.stat.ppid in lost:
                 process.stat = stat_file.parse(read(process.pid, "stat"))
-                process.status = status_file.parse(read(process.pid, "status"))
+                process.status = status_file.later(read(process.pid, "status"))
         return bool(killed)
 
     def _let_strangers_go(self) -> None:
@@ -319,17 +318,18 @@ class Frozen:
         """Takes a process that stands still, or a zombie. If it does so no more, the next pass will find it again."""
         threads = self._settled.get(pid, {})
         try:
-            stat, status = stat_file.parse(read(pid, "stat")), status_file.parse(read(pid, "status"))
-        except TargetDied:
+            stat, status = stat_file.parse(read(pid, "stat")), status_file.later(read(pid, "status"))
+        except TargetDied:  # it has been reaped
             if pid == self.root:
                 raise
-            return  # it has been reaped
+            return
         held = None
         try:
             if pid in threads and not status.tracer_pid:
                 raise ProcessLookupError  # an execve(2) of a thread that was never seen
             if threads:
-                held = HeldProcess(pid, list(threads.values()), status.caught, stat.ppid)
+                statuses = {tid: status_file.later(read(tid, "status")) for tid in threads if tid != pid}
+                held = HeldProcess(pid, list(threads.values()), statuses | {pid: status}, stat.ppid)
             elif not (nothing_lives(stat) and nothing_lives(stat_file.parse(read(pid, "stat")))):
                 raise ProcessLookupError  # likewise: for a moment there was no thread to be seen at all
         except (FileNotFoundError, ProcessLookupError, TargetDied):

@@ -172,9 +172,8 @@ class Live:
 
         Raises Refused, and Unprepared.
         """
-        held, memory = space.process.held, space.process.status.memory
+        held, size = space.process.held, space.process.status.own_memory
         assert held is not None
-        size = 0 if memory is None else memory.resident_anonymous + memory.swapped
         self._taken += 1
         self._is_small = not self._always and (size <= SMALL or self._has_little(space, size))
         if self._is_small:

@@ -8,12 +8,12 @@ anything else happens to them: they have one thread then, and nothing open of th
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from crtool.abi.fcntl import AT_FDCWD
-from crtool.engine.snapshot import NamespaceRecord, ProcessRecord, Snapshot
+from crtool.engine.snapshot import NamespaceRecord, Snapshot
 from crtool.errors import EnvironmentDiffers, Obstacle, ObstacleError, RemoteCallError, TargetDied
 from crtool.procfs import ns as ns_file
 from crtool.procfs.read import alive, entries
@@ -67,6 +67,11 @@ class MadeNamespaces:
                     self._rooms.append((door, pid))
                 members[pid] = door
                 self._pid_namespaces[pid] = ns_file.inode(door, "pid")
+
+    def mounts_of(self, pid: int) -> int | None:
+        """The inode of the mount namespace of *pid*, which was looked at; None if that is the base's."""
+        found = (inode for (kind, inode), members in self._members.items() if kind == "mnt" and pid in members)
+        return next(found, None)
 
     def obstacles(self) -> Iterator[Obstacle]:
         """What cannot be saved. Of a tree that goes on nothing is told by members that have ended meanwhile."""
@@ -137,32 +142,33 @@ class MadeNamespaces:
                 return f"PID {pid} fd {name} is a socket of a process in a network namespace of its own"
         return None
 
-    def records(self, processes: Iterable[ProcessRecord]) -> tuple[NamespaceRecord, ...]:
-        """Of all. *processes*: all of the tree. ObstacleError as of :meth:`obstacles`."""
+    def records(
+        self, namespace: Callable[[int], int], views: Mapping[int, Set[int]]
+    ) -> tuple[NamespaceRecord, ...]:
+        """Of all. *namespace*: tells the PID namespace of a process; *views*: by PID, those that it has. ObstacleError
+        as of :meth:`obstacles`.
+        """
         if not self._members:
             return ()
-        first: dict[int, int] = {}
-        views: dict[int, int] = {}
+        whose: dict[int, int] = {}
         mounted = {pid for (kind, _), members in self._members.items() if kind == "mnt" for pid in members}
         found = list(self.obstacles())
-        for record in processes:
-            pid = record.pids[0]
-            first[pid] = record.namespace
-            for view in {thread.fs for thread in record.threads}:
+        for pid, its in views.items():
+            for view in its:
                 # setns(2) lets nobody enter a mount namespace who shares them.
-                if views.setdefault(view, pid) != pid and pid in mounted:
-                    why = f"shares root and current folder with PID {views[view]} in a mount namespace of its own"
+                if whose.setdefault(view, pid) != pid and pid in mounted:
+                    why = f"shares root and current folder with PID {whose[view]} in a mount namespace of its own"
                     found.append(Obstacle(pid, "", why, "end one of them first"))
         if found:
             raise ObstacleError(found)
         return tuple(
-            self._record(kind, members, first)
+            self._record(kind, members, namespace)
             for wanted in _KINDS
             for (kind, _), members in self._members.items()
             if kind == wanted
         )
 
-    def _record(self, kind: str, members: Mapping[int, int], first: Mapping[int, int]) -> NamespaceRecord:
+    def _record(self, kind: str, members: Mapping[int, int], namespace: Callable[[int], int]) -> NamespaceRecord:
         pids, door = tuple(members), next(iter(members.values()))
         if kind == "uts":
             return uts.dump(door, pids)
@@ -175,7 +181,7 @@ class MadeNamespaces:
         procs = []
         for mount, inode in mounts.procs(door):
             by = next(pid for pid in pids if self._pid_namespaces[pid] == inode)
-            procs.append(ProcRecord(mount.mount_point, first[by], by, mounts.flags(mount)))
+            procs.append(ProcRecord(mount.mount_point, namespace(by), by, mounts.flags(mount)))
         return MountsRecord(pids, mounts.propagation(door), tuple(procs), own_mounts.dump(door))
 
 

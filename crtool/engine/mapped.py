@@ -23,16 +23,18 @@ from crtool.abi.fcntl import MFD_CLOEXEC
 from crtool.errors import Obstacle, ObstacleError, TargetError
 from crtool.kernel import memfd, packet_diag
 from crtool.procfs import maps as maps_file
+from crtool.procfs import ns as ns_file
 from crtool.procfs.maps import Mapping
 from crtool.procfs.read import read
 from crtool.resources.files.uring import LINK as RING
 from crtool.resources.memory.mappings import is_of_file
 
-__all__ = ["MappedFiles", "obstacles"]
+__all__ = ["FilesBefore", "MappedFiles", "obstacles"]
 
 _ANONYMOUS = b"/dev/zero"
 _SOCKET = b"socket:["
 _ROOM = 1 << 16  # bytes that are copied at once, or left a hole
+_HELD = 256  # files that are held at the most
 
 Doors = Callable[[], Iterable[int]]
 """The living threads, one of each process, whose folders in /proc are to be searched."""
@@ -144,6 +146,52 @@ _CLOSED = (
     "let the program do without: UV_USE_IO_URING=0 for libuv",
 )
 _REMEDY = "run crtool as root, or with CAP_CHECKPOINT_RESTORE"
+
+
+class FilesBefore:
+    """Files that have a name and are mapped by a tree that still runs, held open until it is saved.
+
+    Nobody else can get the number of an inode that is held. So whoever maps the same number by the same name when it
+    stands still maps this file, and its mapping need not be followed then. As a context manager it closes them.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[int | None, int, int, int, bytes], int] = {}  # mount namespace, mapping → descriptor
+
+    def __enter__(self) -> FilesBefore:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for fd in self._files.values():
+            os.close(fd)
+        self._files.clear()
+
+    def look(self, pids: Iterable[int], base: int | None) -> None:
+        """Opens what *pids* map, if crtool may. *base*: the mount namespace that the root lives in."""
+        for pid in pids if may_follow() else ():
+            with suppress(TargetError, OSError):  # it has ended, or unmapped it
+                mounts = ns_file.inode(pid, "mnt")
+                for mapping in maps_file.parse(read(pid, "maps")):
+                    key = _named(mapping, None if mounts == base else mounts)
+                    if key is not None and key not in self._files and len(self._files) < _HELD:
+                        fd, link = _follow(_link(pid, mapping))
+                        if link == mapping.name:
+                            self._files[key] = fd
+                        else:
+                            os.close(fd)
+
+    def find(self, mapping: Mapping, mounts: int | None) -> int:
+        """A descriptor (O_PATH) of what *mapping* maps, to be left open; −1 if it was not seen. *mounts*: the mount
+        namespace of whose it is, None for the root's.
+        """
+        key = _named(mapping, mounts)
+        return -1 if key is None else self._files.get(key, -1)
+
+
+def _named(mapping: Mapping, mounts: int | None) -> tuple[int | None, int, int, int, bytes] | None:
+    if not mapping.inode or mapping.deleted or not mapping.name.startswith(b"/"):
+        return None
+    return (mounts, mapping.major, mapping.minor, mapping.inode, mapping.name)
 
 
 class MappedFiles:

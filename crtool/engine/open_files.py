@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from crtool.engine.freeze import Frozen
 from crtool.engine.in_flight import settle_sockets
@@ -44,7 +43,7 @@ from crtool.resources.files.uring_collect import RegisteredRings
 from crtool.resources.files.userfaultfd import AreaRecord, UserfaultfdRecord
 from crtool.resources.files.watches import Watches
 
-__all__ = ["OpenFiles", "opened"]
+__all__ = ["OpenFiles", "inode_behind"]
 
 
 @dataclass(frozen=True)
@@ -67,13 +66,14 @@ class _Alike:
     another: Callable[[int, int], DescriptionRecord]  # by flags and position
 
 
-@contextmanager
-def opened(path: str, flags: int = os.O_PATH) -> Iterator[tuple[int, bytes]]:
-    """What a link of /proc leads to, opened, and the text of the link."""
+def inode_behind(path: str, inodes: Inodes) -> int:
+    """The index of what a link of /proc leads to, of a process that stands still."""
     link = os.fsencode(os.readlink(path))
-    fd = os.open(path, flags | os.O_CLOEXEC)
+    if (known := inodes.known(os.stat(path), link)) is not None:
+        return known
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        yield fd, link
+        return inodes.index(fd, link)
     finally:
         os.close(fd)
 
@@ -99,6 +99,7 @@ class OpenFiles:
         self._table_ids = Identities(kernel_process.KCMP_FILES)
         self._views: list[FsRecord] = []
         self._view_ids = Identities(kernel_process.KCMP_FS)
+        self.views: dict[int, set[int]] = {}  # by PID, those that its threads have
         self._descriptions: list[DescriptionRecord] = []
         self._locks = Locks(self.losses.append)
         self._owners: list[owners.OwnerRecord] = []
@@ -149,12 +150,10 @@ class OpenFiles:
         """The index of root, folder and umask of a thread, which has *status*."""
         view, new = self._view_ids.find(tid)
         if new:
-            base = f"/proc/{pid}/task/{tid}"
-            with opened(f"{base}/root") as (fd, link):
-                root = self._inodes.index(fd, link)
-            with opened(f"{base}/cwd") as (fd, link):
-                cwd = self._inodes.index(fd, link)
+            base = f"/proc/{tid}"
+            root, cwd = (inode_behind(f"{base}/{name}", self._inodes) for name in ("root", "cwd"))
             self._views.append(FsRecord(root, cwd, status.umask or 0))
+        self.views.setdefault(pid, set()).add(view)
         return view
 
     def settle(self) -> None:

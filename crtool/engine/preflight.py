@@ -12,6 +12,7 @@ from dataclasses import field
 from crtool.engine import mapped, page_waits, vfork
 from crtool.engine.forest import obstacle_of_living
 from crtool.engine.lodging import Base, base_of
+from crtool.engine.mapped import FilesBefore
 from crtool.engine.surroundings import NamespaceSurvey
 from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel.file_census import FileCensus
@@ -78,6 +79,7 @@ class Report:
     waits: Mapping[int, Wait] = field(default_factory=dict)  # by TID
     files: int = 0  # descriptors
     census: FileCensus | None = None  # by which all descriptors of a thread are asked for at once
+    mapped: FilesBefore = field(default_factory=FilesBefore)  # what they map is held already
     memory: int = 0  # bytes of private memory in use, in RAM or swapped out: about the size of an image
 
 
@@ -244,7 +246,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
                 report.waiting.append((pid, tid))
             privileged = privileged or bool(its.capabilities.permitted | its.capabilities.inheritable)
     if status.memory is not None:
-        memory = status.memory.resident_anonymous + status.memory.swapped
+        memory = status.own_memory
         report.memory += memory
         report.small += memory if memory < SMALL else 0
         report.large += memory > SMALL

@@ -88,7 +88,7 @@ class AddressSpace:
         """
         self.process = process
         self.maps = maps
-        self.fixed: Fixed | None = None
+        self.fixed: Callable[[], Fixed] | None = None
         self.skipped = 0  # bytes of pages that are there, but need not be saved
         self.zero = 0  # bytes of pages of zeros
         self.common: list[Common] = []  # what others have too, by their place among the spaces of the tree
@@ -135,16 +135,9 @@ class AddressSpace:
 
     def look(self, unchanged: Ranges) -> int:
         """How many bytes there are beside *unchanged*, which :meth:`keep` leaves out if it is what comes next."""
-        self._seen = pages.saved(self.process.door, self._stretches())
+        self._seen = pages.saved(self.process.door, _stretches(self.maps))
         self._unchanged = unchanged
         return sum(end - start for start, end in less(_ranges(self._seen[0]), unchanged))
-
-    def _stretches(self) -> list[pages.Stretch]:
-        return [
-            pages.Stretch(mapping.start, mapping.end, mapping.shared, 0 if mappings.is_of_file(mapping) else -1)
-            for mapping in self.maps
-            if not mappings.is_special(mapping)
-        ]
 
     def keep(self, spool: Spool, seen: Seen | None = None) -> None:
         """Copies all pages to the spool; what the kernel says of the mappings is looked at later.
@@ -160,7 +153,7 @@ class AddressSpace:
         telling = (b" wf ", b" uw ", b" um ") + ((b" dd ",) if self._exclude == "dontdump" else ())
         if self._smaps is not None or any(word in self._smaps_text for word in telling):
             left_out = self._left_out(self.smaps())
-        self._keep(spool, self._stretches(), left_out, seen)
+        self._keep(spool, _stretches(self.maps), left_out, seen)
 
     def _smaps_by_words(self, words: Words) -> Sequence[Smap]:
         """For one that is large, of which reading smaps would take longer than all else."""
@@ -315,17 +308,18 @@ class AddressSpace:
         if parent is not None:
             self.changed = parent.changed(self.process, self.extents, self._read, layout, data)
         assert self.fixed is not None
+        fixed = self.fixed()
         return MemoryRecord(
             mappings=self.records(),
             guards=self._guards,
             extents=self.extents,
             shared=tuple(shared),
             data=data,
-            bounds=self.fixed.bounds,
-            exe=self.fixed.exe,
-            vdso=self.fixed.vdso,
-            lock_future=self.fixed.lock_future,
-            rings=self.fixed.rings,
+            bounds=fixed.bounds,
+            exe=fixed.exe,
+            vdso=fixed.vdso,
+            lock_future=fixed.lock_future,
+            rings=fixed.rings,
         )
 
     def _read(self, address: int, view: memoryview) -> int:
@@ -353,6 +347,12 @@ class AddressSpace:
             else:
                 assert self._twin is not None
                 copy_twin(self._twin, extents, self.records(), sink)
+
+
+@maps_file.of_brothers
+def _stretches(maps: Sequence[Mapping]) -> tuple[pages.Stretch, ...]:
+    wanted = [mapping for mapping in maps if not mappings.is_special(mapping)]
+    return tuple([pages.Stretch(m.start, m.end, m.shared, 0 if mappings.is_of_file(m) else -1) for m in wanted])
 
 
 def _ranges(extents: Sequence[ExtentRecord]) -> list[tuple[int, int]]:

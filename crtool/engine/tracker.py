@@ -93,10 +93,10 @@ class Tracker:
         return [mapping for mapping in found if not held.scratch.start <= mapping.start < held.scratch.end]
 
     def _new(self, process: FrozenProcess) -> WriteWatch | None:
-        held, memory = process.held, process.status.memory
+        held = process.held
         assert held is not None
         # What is small is copied anyway. Where a filter judges what the process calls, nothing is asked of it for this.
-        if memory is None or memory.resident_anonymous + memory.swapped <= SMALL or held.caller.seccomp:
+        if process.status.own_memory <= SMALL or held.caller.seccomp:
             return None
         with suppress(RemoteCallError):
             return WriteWatch.of(held)

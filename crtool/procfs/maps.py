@@ -13,13 +13,17 @@ st_nlink about the second.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from crtool.procfs.error import ProcfsError
 from crtool.record import dataclass
 
-__all__ = ["KERNEL_MADE", "Mapping", "Met", "parse", "parse_line", "without"]
+__all__ = ["KERNEL_MADE", "Mapping", "Met", "of_brothers", "parse", "parse_line", "without"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Mappings that the kernel makes for every process by itself; no program can map them.
 KERNEL_MADE = frozenset((b"[vdso]", b"[vvar]", b"[vvar_vclock]", b"[vsyscall]"))
@@ -87,6 +91,22 @@ def parse(data: bytes) -> tuple[Mapping, ...]:
         del lines[-1]
     met = Met()
     return tuple([parse_line(line, met) for line in lines])
+
+
+def of_brothers(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Lets *function*, of mappings, keep its last answer: brothers who have the same get what :func:`parse` has given
+    for the first of them. Not for what is asked of a process.
+    """
+    last: list[Any] = [None, None, None, None]
+
+    def answer(maps: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if not (maps is last[0] and isinstance(maps, tuple) and (args, kwargs) == (last[1], last[2])):
+            last[:] = maps, args, kwargs, function(maps, *args, **kwargs)
+        found: R = last[3]
+        return found
+
+    answer.__doc__ = function.__doc__
+    return answer
 
 
 def without(data: bytes, start: int, end: int) -> bytes:

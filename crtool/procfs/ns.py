@@ -6,6 +6,8 @@ same inode of nsfs; inode numbers are unique on one machine in one boot.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from crtool.procfs.error import NoSuchFile, ProcfsError
 from crtool.procfs.read import read_link
 from crtool.record import dataclass
@@ -33,6 +35,7 @@ class Namespaces:
         return tuple(name for name in self.__match_args__ if getattr(self, name) != getattr(other, name))
 
 
+@lru_cache  # most of what lives is in the same ones
 def parse_link(text: bytes) -> tuple[str, int]:
     """Kind and inode number of a link text like ``net:[4026531833]``."""
     kind, colon, rest = text.partition(b":[")

@@ -103,22 +103,30 @@ def read(pid: int, name: str, tid: int | None = None, *, missing: bytes | None =
     *missing* is the answer when the process lives but has no such file (the kernel is too old or was built
     without it); by default that is an error.
     """
+    # What goes well, as nearly always, costs no more than the calls: a frozen tree waits for hundreds of these.
     try:
-        with Translated(pid, name, tid):
-            return _read(path(pid, name, tid))
-    except NoSuchFile:
-        if missing is None:
-            raise
-        return missing
+        return _read(path(pid, name, tid))
+    except OSError:
+        try:
+            with Translated(pid, name, tid):
+                raise
+        except NoSuchFile:
+            if missing is None:
+                raise
+            return missing
 
 
 def _read(relative: str) -> bytes:
     fd = os.open(relative, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc_root())
     try:
+        content = os.read(fd, _PIECE)
         # Short reads are no sign of the end: only an empty one is.
-        pieces = []
-        while piece := os.read(fd, _PIECE):
+        if not content or not (piece := os.read(fd, _PIECE)):
+            return content
+        pieces = [content]
+        while piece:
             pieces.append(piece)
+            piece = os.read(fd, _PIECE)
         return b"".join(pieces)
     finally:
         os.close(fd)
@@ -126,8 +134,11 @@ def _read(relative: str) -> bytes:
 
 def read_link(pid: int, name: str, tid: int | None = None) -> bytes:
     """Where the link /proc/PID/*name* (``exe``, ``cwd``, ``fd/7``…) points, exactly as the kernel says it."""
-    with Translated(pid, name, tid):
+    try:
         return os.readlink(path(pid, name, tid).encode(), dir_fd=proc_root())
+    except OSError:
+        with Translated(pid, name, tid):
+            raise
 
 
 def stat_of(pid: int, name: str, tid: int | None = None) -> os.stat_result:

@@ -9,10 +9,13 @@ namespace of this /proc and go inwards; a number reads 0 in a namespace that its
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from crtool.procfs.error import ProcfsError
 from crtool.record import dataclass
 
-__all__ = ["Capabilities", "Ids", "Memory", "Status", "parse", "parse_list", "parse_mask"]
+__all__ = ["Capabilities", "Ids", "Memory", "Status", "later", "parse", "parse_list", "parse_mask"]
 
 _KIB = 1024
 
@@ -110,35 +113,60 @@ class Status:
     cpus_allowed: frozenset[int]  # CPU numbers
     mems_allowed: frozenset[int] | None  # NUMA nodes; None on a kernel without cpusets
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """A value that nobody has asked for yet, of what :func:`later` gave."""
+            if (lines := self.__dict__.get("_lines")) is None or name not in _VALUES:
+                raise AttributeError(name)
+            value = self.__dict__[name] = _VALUES[name](lines)
+            return value
+
     @property
     def is_zombie(self) -> bool:
         """Whether it has ended and waits for its parent."""
         return self.state == "Z"
 
+    @property
+    def own_memory(self) -> int:
+        """Bytes of anonymous memory that it has, in memory or swapped out; 0 for who has none."""
+        memory = self.memory
+        return 0 if memory is None else memory.resident_anonymous + memory.swapped
+
 
 def parse(data: bytes) -> Status:
     """The whole file; ProcfsError with the line that has another form or the key that is missing."""
-    lines = {}
-    for line in data.split(b"\n"):
-        key, _, value = line.partition(b":")
-        lines[key.decode("latin-1")] = value.strip(b"\t ")
-    return _Lines(lines).status()
+    lines = _Lines(data)
+    return Status(**{name: value(lines) for name, value in _VALUES.items()})
+
+
+def later(data: bytes) -> Status:
+    """The same, of which each line is understood when somebody asks for it: most have time until a tree goes on."""
+    status = Status.__new__(Status)
+    status.__dict__["_lines"] = _Lines(data)
+    return status
 
 
 class _Lines:
     """The values by key, and how to understand them."""
 
-    def __init__(self, lines: dict[str, bytes]) -> None:
-        self.lines = lines
+    def __init__(self, data: bytes) -> None:
+        self._data = b"\n" + data
+
+    def find(self, key: str) -> bytes | None:
+        begin = b"\n%b:" % key.encode("latin-1")
+        start = self._data.find(begin)
+        if start < 0:
+            return None
+        return self._data[start + len(begin) : self._data.find(b"\n", start + 1)].strip(b"\t ")
 
     def raw(self, key: str) -> bytes:
-        try:
-            return self.lines[key]
-        except KeyError:
-            raise ProcfsError("status", key.encode("latin-1")) from None
+        if (value := self.find(key)) is None:
+            raise ProcfsError("status", key.encode("latin-1"))
+        return value
 
     def bad(self, key: str) -> ProcfsError:
-        return ProcfsError("status", key.encode("latin-1") + b":\t" + self.lines[key])
+        return ProcfsError("status", key.encode("latin-1") + b":\t" + self.raw(key))
 
     def numbers(self, key: str) -> tuple[int, ...]:
         try:
@@ -153,13 +181,13 @@ class _Lines:
             raise self.bad(key) from None
 
     def number_if_any(self, key: str, base: int = 10) -> int | None:
-        return self.number(key, base) if key in self.lines else None
+        return None if self.find(key) is None else self.number(key, base)
 
     def flag_if_any(self, key: str) -> bool | None:
-        return bool(self.number(key)) if key in self.lines else None
+        return None if self.find(key) is None else bool(self.number(key))
 
     def text_if_any(self, key: str) -> str:
-        return self.lines.get(key, b"").decode("latin-1")
+        return (self.find(key) or b"").decode("latin-1")
 
     def size(self, key: str) -> int:
         number, _, unit = self.raw(key).partition(b" ")
@@ -174,62 +202,69 @@ class _Lines:
         return Ids(*numbers)
 
     def memory(self) -> Memory | None:
-        if "VmSize" not in self.lines:
+        if self.find("VmSize") is None:
             return None
         # HugetlbPages is absent on kernels without huge pages.
-        return Memory(*(self.size(key) if key in self.lines else 0 for key in _MEMORY_KEYS))
+        return Memory(*(0 if self.find(key) is None else self.size(key) for key in _MEMORY_KEYS))
 
     def capabilities(self) -> Capabilities:
         return Capabilities(*(self.number(f"Cap{which}", 16) for which in ("Inh", "Prm", "Eff", "Bnd", "Amb")))
 
-    def status(self) -> Status:
+    def state(self) -> str:
         state = self.text_if_any("State")[:1]
-        queued, slash, limit = self.raw("SigQ").partition(b"/")
         if not state.isalpha():
             raise ProcfsError("status", b"State:\t" + self.raw("State"))
+        return state
+
+    def queue(self) -> tuple[int, int]:
+        queued, slash, limit = self.raw("SigQ").partition(b"/")
         if not (slash and queued.isdigit() and limit.isdigit()):
             raise self.bad("SigQ")
-        return Status(
-            name=_unescaped(self.raw("Name")),
-            umask=self.number_if_any("Umask", 8),
-            state=state,
-            tgid=self.number("Tgid"),
-            ngid=self.number_if_any("Ngid") or 0,
-            pid=self.number("Pid"),
-            ppid=self.number("PPid"),
-            tracer_pid=self.number("TracerPid"),
-            uid=self.ids("Uid"),
-            gid=self.ids("Gid"),
-            fd_size=self.number("FDSize"),
-            groups=self.numbers("Groups"),
-            ns_tgid=self.numbers("NStgid"),
-            ns_pid=self.numbers("NSpid"),
-            ns_pgid=self.numbers("NSpgid"),
-            ns_sid=self.numbers("NSsid"),
-            kthread=self.flag_if_any("Kthread"),
-            memory=self.memory(),
-            core_dumping=self.flag_if_any("CoreDumping"),
-            thp_enabled=self.flag_if_any("THP_enabled"),
-            untag_mask=self.number_if_any("untag_mask", 16),
-            x86_thread_features=frozenset(self.text_if_any("x86_Thread_features").split()),
-            x86_thread_features_locked=frozenset(self.text_if_any("x86_Thread_features_locked").split()),
-            threads=self.number("Threads"),
-            signals_queued=int(queued),
-            signals_limit=int(limit),
-            pending=self.number("SigPnd", 16),
-            shared_pending=self.number("ShdPnd", 16),
-            blocked=self.number("SigBlk", 16),
-            ignored=self.number("SigIgn", 16),
-            caught=self.number("SigCgt", 16),
-            capabilities=self.capabilities(),
-            no_new_privs=bool(self.number("NoNewPrivs")),
-            seccomp=self.number_if_any("Seccomp") or 0,
-            seccomp_filters=self.number_if_any("Seccomp_filters"),
-            speculation_store_bypass=self.text_if_any("Speculation_Store_Bypass"),
-            speculation_indirect_branch=self.text_if_any("SpeculationIndirectBranch"),
-            cpus_allowed=parse_mask(self.raw("Cpus_allowed")),
-            mems_allowed=parse_list(self.raw("Mems_allowed_list")) if "Mems_allowed_list" in self.lines else None,
-        )
+        return int(queued), int(limit)
+
+
+_VALUES: dict[str, Callable[[_Lines], Any]] = {
+    "name": lambda lines: _unescaped(lines.raw("Name")),
+    "umask": lambda lines: lines.number_if_any("Umask", 8),
+    "state": _Lines.state,
+    "tgid": lambda lines: lines.number("Tgid"),
+    "ngid": lambda lines: lines.number_if_any("Ngid") or 0,
+    "pid": lambda lines: lines.number("Pid"),
+    "ppid": lambda lines: lines.number("PPid"),
+    "tracer_pid": lambda lines: lines.number("TracerPid"),
+    "uid": lambda lines: lines.ids("Uid"),
+    "gid": lambda lines: lines.ids("Gid"),
+    "fd_size": lambda lines: lines.number("FDSize"),
+    "groups": lambda lines: lines.numbers("Groups"),
+    "ns_tgid": lambda lines: lines.numbers("NStgid"),
+    "ns_pid": lambda lines: lines.numbers("NSpid"),
+    "ns_pgid": lambda lines: lines.numbers("NSpgid"),
+    "ns_sid": lambda lines: lines.numbers("NSsid"),
+    "kthread": lambda lines: lines.flag_if_any("Kthread"),
+    "memory": _Lines.memory,
+    "core_dumping": lambda lines: lines.flag_if_any("CoreDumping"),
+    "thp_enabled": lambda lines: lines.flag_if_any("THP_enabled"),
+    "untag_mask": lambda lines: lines.number_if_any("untag_mask", 16),
+    "x86_thread_features": lambda lines: frozenset(lines.text_if_any("x86_Thread_features").split()),
+    "x86_thread_features_locked": lambda lines: frozenset(lines.text_if_any("x86_Thread_features_locked").split()),
+    "threads": lambda lines: lines.number("Threads"),
+    "signals_queued": lambda lines: lines.queue()[0],
+    "signals_limit": lambda lines: lines.queue()[1],
+    "pending": lambda lines: lines.number("SigPnd", 16),
+    "shared_pending": lambda lines: lines.number("ShdPnd", 16),
+    "blocked": lambda lines: lines.number("SigBlk", 16),
+    "ignored": lambda lines: lines.number("SigIgn", 16),
+    "caught": lambda lines: lines.number("SigCgt", 16),
+    "capabilities": _Lines.capabilities,
+    "no_new_privs": lambda lines: bool(lines.number("NoNewPrivs")),
+    "seccomp": lambda lines: lines.number_if_any("Seccomp") or 0,
+    "seccomp_filters": lambda lines: lines.number_if_any("Seccomp_filters"),
+    "speculation_store_bypass": lambda lines: lines.text_if_any("Speculation_Store_Bypass"),
+    "speculation_indirect_branch": lambda lines: lines.text_if_any("SpeculationIndirectBranch"),
+    "cpus_allowed": lambda lines: parse_mask(lines.raw("Cpus_allowed")),
+    "mems_allowed": lambda lines: None if (text := lines.find("Mems_allowed_list")) is None else parse_list(text),
+}
+"""By field of :class:`Status`."""
 
 
 def _unescaped(name: bytes) -> bytes:

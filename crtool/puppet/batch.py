@@ -33,22 +33,22 @@ class Buffer:
     buffers whose addresses are written there before the run.
     """
 
-    __slots__ = ("_content", "pointers", "size")
+    __slots__ = ("_content", "_start", "pointers", "size")
 
     def __init__(self, size: int, content: bytes = b"", pointers: dict[int, Buffer] | None = None) -> None:
         if len(content) > size:
             raise ValueError(f"{len(content)} bytes do not fit into a buffer of {size}")
         self.size = size
-        self._content = bytes(content)
+        self._content, self._start = bytes(content), 0
         self.pointers = pointers or {}
 
     def initial(self) -> bytes:
         """What is in the buffer now: its content, filled up with zero bytes to its size."""
-        return self._content.ljust(self.size, b"\0")
+        return self._content[self._start : self._start + self.size].ljust(self.size, b"\0")
 
-    def fill(self, content: bytes) -> None:
-        """Takes what the run has left in the scratch memory."""
-        self._content = bytes(content)
+    def fill(self, content: bytes, start: int) -> None:
+        """Takes what the run has left in the scratch memory: *content*, of which it is what begins at *start*."""
+        self._content, self._start = content, start
 
     def read(self) -> bytes:
         """The bytes after the run, all *size* of them."""

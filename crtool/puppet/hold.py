@@ -36,12 +36,13 @@ from crtool.kernel import ptrace
 from crtool.kernel.interruption import whole
 from crtool.kernel.wait import Stop, WaitStatus, wait_for_stop
 from crtool.procfs.maps import Mapping
+from crtool.procfs.status import Status
 from crtool.puppet import stack_room
 from crtool.puppet.burial import await_end
 from crtool.puppet.code import gadgets_of
 from crtool.puppet.puppet import Puppet, Scratch
 from crtool.puppet.space import largest_hole
-from crtool.puppet.suspension import set_options
+from crtool.puppet.suspension import set_options, suspend_seccomp
 from crtool.puppet.table import Table
 from crtool.puppet.thread import HeldThread, await_group_stop
 
@@ -57,18 +58,21 @@ _ATTEMPTS = 100
 class HeldProcess(Puppet):
     """A process all of whose threads crtool holds. As a context manager it lets them go at the end."""
 
-    def __init__(self, pid: int, threads: Sequence[HeldThread], caught: int, parent: int = 0) -> None:
-        """*threads*: all of them, stopped; *caught*: the set of signals that have a handler (SigCgt); *parent*: its
-        parent.
-        """
+    def __init__(
+        self, pid: int, threads: Sequence[HeldThread], statuses: dict[int, Status], parent: int = 0
+    ) -> None:
+        """*threads*: all of them, stopped; *statuses*: theirs, by TID, read since; *parent*: its parent."""
         self.pid = pid
         self.parent = parent
         self.threads = {thread.tid: thread for thread in threads}
+        self.statuses = statuses
+        for tid, thread in self.threads.items():
+            thread.seccomp = suspend_seccomp(tid, ptrace_abi.O_TRACESYSGOOD, statuses[tid])
         # The folder of a thread that lives: that of a main thread which has ended shows nothing of the process.
         self.door = next(iter(self.threads))
         self.memory = os.open(f"/proc/{self.door}/mem", os.O_RDWR | os.O_CLOEXEC)
         self.scratch = Scratch(0, 0)
-        self._caught = caught
+        self._caught = statuses[self.door].caught  # signals that have a handler
         self._away: HeldThread | None = None
         self._led: dict[int, HeldThread] = {}  # by TID: whose registers are not their own
         self._slots: tuple[int, int] = (0, 0)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from crtool.arch import cpu
 from crtool.errors import EnvironmentDiffers
+from crtool.procfs.maps import of_brothers
 
 __all__ = ["Extent", "largest_hole"]
 
@@ -22,6 +23,7 @@ class Extent(Protocol):
     def end(self) -> int: ...
 
 
+@of_brothers
 def largest_hole(extents: Iterable[Extent], size: int) -> int:
     """A page-aligned address in the middle of the largest hole that all *extents* (in any order) leave.
 

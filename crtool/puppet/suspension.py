@@ -16,24 +16,26 @@ import os
 from crtool.abi import ptrace as abi
 from crtool.errors import TargetError
 from crtool.kernel import ptrace
+from crtool.procfs import status as status_file
 from crtool.procfs.read import read
+from crtool.procfs.status import Status
 
 __all__ = ["confined_like_crtool", "set_options", "suspend_seccomp"]
 
 
-def suspend_seccomp(tid: int, options: int) -> bool:
+def suspend_seccomp(tid: int, options: int, status: Status) -> bool:
     """Whether the stopped thread *tid* is under seccomp; if so, suspends that, beside the trace *options* that it has.
 
-    TargetError if that is not permitted.
+    *status*: of the thread, read when no other of the process ran any more: one may put all of them under its filters.
+    TargetError if it is not permitted.
     """
-    mode, filters = _confinement(tid)
-    if mode == b"0":
+    if not status.seccomp:
         return False
     try:
         ptrace.set_options(tid, options | abi.O_SUSPEND_SECCOMP)
     except OSError:
         ptrace.set_options(tid, options)
-        if not confined_like_crtool(int(filters)):
+        if not confined_like_crtool(status.seccomp_filters or 0):
             raise TargetError(
                 f"TID {tid} is under seccomp, which crtool may not suspend",
                 "run crtool with CAP_SYS_ADMIN and under no seccomp filter itself",
@@ -43,18 +45,10 @@ def suspend_seccomp(tid: int, options: int) -> bool:
 
 def set_options(tid: int, options: int) -> None:
     """Gives a stopped thread other trace options; seccomp, if it is suspended, stays so."""
-    if not suspend_seccomp(tid, options):
+    if not suspend_seccomp(tid, options, status_file.later(read(tid, "status"))):
         ptrace.set_options(tid, options)
 
 
 def confined_like_crtool(filters: int) -> bool:
     """Whether crtool itself is under just that number of seccomp filters, and some at all."""
-    return filters > 0 and filters == int(_confinement(os.getpid())[1])
-
-
-def _confinement(tid: int) -> tuple[bytes, bytes]:
-    """Mode (0 on a kernel without seccomp) and number of filters (0 before 5.9, which did not say it)."""
-    # Every thread of every frozen process is asked: parsing the other fifty lines would take most of that time.
-    lines = read(tid, "status").split(b"\n")
-    found = dict(line.partition(b":\t")[::2] for line in lines if line.startswith(b"Seccomp"))
-    return found.get(b"Seccomp", b"0"), found.get(b"Seccomp_filters", b"0")
+    return filters > 0 and filters == status_file.later(read(os.getpid(), "status")).seccomp_filters

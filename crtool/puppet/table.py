@@ -142,7 +142,7 @@ class Table:
                 break
         for buffer, offset in self._places.items():
             if not buffer.pointers:
-                buffer.fill(content[base + offset : base + offset + buffer.size])
+                buffer.fill(content, base + offset)
         return failed
 
     def entries_of(self, call: Call) -> Iterator[tuple[int, list[int]]]:

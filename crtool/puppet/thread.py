@@ -16,9 +16,9 @@ from crtool.errors import InternalError, Obstacle, ObstacleError, TargetDied
 from crtool.kernel import process, ptrace
 from crtool.kernel.wait import Stop, wait_for_stop
 from crtool.procfs import stat as stat_file
+from crtool.procfs import status as status_file
 from crtool.procfs.read import read
 from crtool.puppet.critical import leave_critical_section
-from crtool.puppet.suspension import suspend_seccomp
 from crtool.puppet.waiting import Wait
 from crtool.record import dataclass
 
@@ -49,7 +49,7 @@ class HeldThread:
     mask: int
     stop_signal: int  # with which job control has stopped the process, 0 if it has not
     rseq: tuple[int, int, int]  # address, size, signature
-    seccomp: bool = False  # under filters, which are suspended while it is held
+    seccomp: bool = False  # under filters, which are suspended while it is held, as soon as all threads have stopped
     stop_signals: list[int] = field(default_factory=list)  # arrived while it was held
 
     @classmethod
@@ -84,10 +84,10 @@ class HeldThread:
             )
         rseq = ptrace.rseq(tid)
         leave_critical_section(tid, rseq[0], registers)
-        seccomp, peek = suspend_seccomp(tid, ptrace_abi.O_TRACESYSGOOD), partial(_peek, tid)
+        peek = partial(_peek, tid)
         waited: Callable[[], int | None] = partial(wait.passed, tid) if wait is not None else lambda: None
         if registers.forgive_interruption():
-            cpu.shorten(registers, waited, peek, as_another=not seccomp)
+            cpu.shorten(registers, waited, peek, as_another=not _is_filtered(tid))
             ptrace.set_registers(tid, registers)
         code = b""
         if registers.lost_number:
@@ -95,7 +95,7 @@ class HeldThread:
             code = peek(registers.ip - before, before) or b""
         portable = registers.without_restart_block(code, peek)
         if registers.has_restart_block:
-            cpu.shorten(portable, waited, peek, as_another=not seccomp)
+            cpu.shorten(portable, waited, peek, as_another=not _is_filtered(tid))
         return cls(
             tid,
             registers,
@@ -104,8 +104,12 @@ class HeldThread:
             ptrace.signal_mask(tid),
             status.signal if status.kind is Stop.GROUP else 0,
             rseq,
-            seccomp,
         )
+
+
+def _is_filtered(tid: int) -> bool:
+    """Whether a thread is under seccomp, of which most are not asked: it is read of all when all have come to rest."""
+    return bool(status_file.later(read(tid, "status")).seccomp)
 
 
 def _peek(tid: int, address: int, length: int) -> bytes | None:

@@ -53,9 +53,9 @@ class CredentialsRecord:
 def dump(status: Status, batch: Batch) -> Callable[[], CredentialsRecord]:
     """Adds the question that only the thread of *status* can answer; *batch* is run by it."""
     securebits = batch.call("prctl", pr.PR_GET_SECUREBITS, 0, 0, 0, 0, label="securebits")
-    uid, gid, sets = status.uid, status.gid, status.capabilities
 
     def record() -> CredentialsRecord:
+        uid, gid, sets = status.uid, status.gid, status.capabilities
         return CredentialsRecord(
             uids=(uid.real, uid.effective, uid.saved, uid.filesystem),
             gids=(gid.real, gid.effective, gid.saved, gid.filesystem),

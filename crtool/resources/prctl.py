@@ -5,8 +5,7 @@ memory errors (PR_MCE_KILL), whether it does I/O that frees memory (PR_SET_IO_FL
 for each address space, whether it wants huge pages (PR_SET_THP_DISABLE), same-page merging (PR_SET_MEMORY_MERGE) and
 a ban on making writable memory executable (PR_SET_MDWE).
 
-We read /proc/PID/task/TID/comm, /proc/TID/timerslack_ns and the speculation lines of status; the rest is asked of the
-task.
+We read the name and the speculation lines of /proc/PID/task/TID/status; the rest is asked of the task.
 
 We rebuild it by prctl(2), made by the thread itself, but only what differs from what it was born with. Order needed:
 after memory (MDWE, merging); before credentials (PR_SET_IO_FLUSHER needs CAP_SYS_RESOURCE); of the process after
@@ -24,9 +23,7 @@ from collections.abc import Callable
 
 from crtool.abi import capability as cap
 from crtool.abi import prctl as pr
-from crtool.errors import EnvironmentDiffers, TargetError
-from crtool.procfs import scalars
-from crtool.procfs.read import read
+from crtool.errors import EnvironmentDiffers
 from crtool.procfs.status import Status
 from crtool.puppet.batch import Batch
 from crtool.record import dataclass
@@ -58,8 +55,8 @@ _INDIRECT_BRANCH = {
 class ThreadFlagsRecord:
     """One thread."""
 
-    name: bytes  # comm, at most 15 bytes
-    timer_slack: int  # ns: /proc/TID/timerslack_ns; 0 for real-time threads
+    name: bytes  # Name of /proc/TID/status, at most 15 bytes
+    timer_slack: int  # ns: PR_GET_TIMERSLACK; 0 for real-time threads
     tsc: int  # PR_GET_TSC: 1 may be read, 2 gives SIGSEGV; 0 where the CPU has no such switch
     mce_kill: int  # PR_MCE_KILL_GET: 0 late, 1 early, 2 as the system says
     io_flusher: bool  # PR_GET_IO_FLUSHER
@@ -78,23 +75,18 @@ class AddressSpaceFlagsRecord:
 
 def dump_thread(tid: int, status: Status, batch: Batch) -> Callable[[], ThreadFlagsRecord]:
     """Adds the questions that only thread *tid* of *status* can answer; *batch* is run by it."""
-    name = scalars.comm(read(tid, "comm", tid))
     tsc = batch.buffer(4)
     tsc_call = batch.call("prctl", pr.PR_GET_TSC, tsc, 0, 0, 0, must=False, label="time stamp counter")
     mce = batch.call("prctl", pr.PR_MCE_KILL_GET, 0, 0, 0, 0, must=False, label="memory errors")
-    flusher = slack = None
+    slack = batch.call("prctl", pr.PR_GET_TIMERSLACK, 0, 0, 0, 0, label="timer slack")
+    flusher = None
     if status.capabilities.effective & cap.bit(cap.CAP_SYS_RESOURCE):
         flusher = batch.call("prctl", pr.PR_GET_IO_FLUSHER, 0, 0, 0, 0, must=False, label="I/O flusher")
-    try:
-        slack_ns = scalars.timerslack_ns(read(tid, "timerslack_ns"))
-    except TargetError:  # it takes CAP_SYS_NICE
-        slack_ns = 0
-        slack = batch.call("prctl", pr.PR_GET_TIMERSLACK, 0, 0, 0, 0, label="timer slack")
 
     def record() -> ThreadFlagsRecord:
         return ThreadFlagsRecord(
-            name=name,
-            timer_slack=slack_ns if slack is None else slack.value,
+            name=status.name,
+            timer_slack=slack.value,
             tsc=int.from_bytes(tsc.read(), "little") if tsc_call.ok else 0,
             mce_kill=mce.value if mce.ok else pr.PR_MCE_KILL_DEFAULT,
             io_flusher=flusher is not None and flusher.ok and bool(flusher.value),

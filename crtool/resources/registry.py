@@ -154,82 +154,70 @@ def born(puppet: Puppet) -> Born:
 # -- asking -----------------------------------------------------------------------------------------------
 
 
-def dump_process(process: HeldProcess, status: Status, batch: Batch) -> Callable[[], ProcessState]:
-    """Adds the questions for the process to *batch*, which any of its threads may run. *status*: of the process."""
+def dump_process(process: HeldProcess, status: Status, batch: Batch) -> Callable[[], Callable[[], ProcessState]]:
+    """Adds the questions for the process to *batch*, which any of its threads may run. *status*: of the process.
+
+    What is returned asks what is left, when the batch has run, and returns who makes the record of it: that has time
+    until the process goes on.
+    """
     is_subreaper = subreaper.dump(process, batch)
     actions = sigaction.dump(process, batch)
     interval_timers = itimers.dump(process, batch)
     timers = posix.dump(process, batch)
     settings = _dump_process_settings(process.door, batch)
 
-    def record() -> ProcessState:
-        return ProcessState(
+    def ask() -> Callable[[], ProcessState]:
+        pending = sigpending.dump(process, status)
+        return lambda: ProcessState(
             subreaper=is_subreaper(),
             actions=actions(),
-            pending=sigpending.dump(process, status),
+            pending=pending,
             itimers=interval_timers(),
             timers=timers(),
             settings=settings(),
         )
 
-    return record
+    return ask
 
 
 def _dump_process_settings(pid: int, batch: Batch) -> Callable[[], ProcessSettings]:
     core = coredump.dump(pid, batch)
     flags = prctl.dump_process(batch)
-
-    def record() -> ProcessSettings:
-        return ProcessSettings(
-            limits=limits.dump(pid),
-            oom=oom.dump(pid),
-            coredump=core(),
-            flags=flags(),
-            cgroups=cgroups.dump(pid),
-        )
-
-    return record
+    resources, badness, groups = limits.dump(pid), oom.dump(pid), cgroups.dump(pid)
+    return lambda: ProcessSettings(resources, badness, core(), flags(), groups)
 
 
-def dump_thread(
-    process: HeldProcess, thread: HeldThread, status: Status, batch: Batch
-) -> Callable[[], ThreadState]:
-    """Adds the questions for one thread to *batch*, which that thread has to run. *status*: of the thread."""
+def dump_thread(process: HeldProcess, thread: HeldThread, batch: Batch) -> Callable[[], Callable[[], ThreadState]]:
+    """Adds the questions for one thread to *batch*, which that thread has to run. Returns what :func:`dump_process`
+    does.
+    """
+    status = process.statuses[thread.tid]
     clear_tid = clear_tid_word.dump(process, thread, batch)
     altstack = alternate_stack.dump(process, thread, batch)
     parent_death = pdeath.dump(process, thread, batch)
     settings = _dump_thread_settings(thread.tid, status, batch)
 
-    def record() -> ThreadState:
-        return ThreadState(
+    def ask() -> Callable[[], ThreadState]:
+        futexes, pending = robust.dump(thread), sigpending.dump_thread(thread, status)
+        return lambda: ThreadState(
             rseq=rseq.dump(thread),
-            robust=robust.dump(thread),
+            robust=futexes,
             clear_tid=clear_tid(),
             altstack=altstack(),
-            pending=sigpending.dump_thread(thread, status),
+            pending=pending,
             parent_death_signal=parent_death(),
             settings=settings(),
         )
 
-    return record
+    return ask
 
 
 def _dump_thread_settings(tid: int, status: Status, batch: Batch) -> Callable[[], ThreadSettings]:
     flags = prctl.dump_thread(tid, status, batch)
     policy = mempolicy.dump(status, batch)
     identity = credentials.dump(status, batch)
-
-    def record() -> ThreadSettings:
-        return ThreadSettings(
-            personality=personality.dump(tid),
-            flags=flags(),
-            mempolicy=policy(),
-            scheduling=scheduling.dump(tid),
-            credentials=identity(),
-            seccomp=seccomp.dump(tid, status),
-        )
-
-    return record
+    persona, schedule, filters = personality.dump(tid), scheduling.ask(tid), seccomp.dump(tid, status)
+    return lambda: ThreadSettings(persona, flags(), policy(), schedule(), identity(), filters)
 
 
 def obstacle(pid: int, tid: int, state: ThreadState) -> Obstacle | None:

@@ -17,7 +17,7 @@ crtool set, mostly for lack of CAP_SYS_NICE. Core scheduling cookies (PR_SCHED_C
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 from crtool.abi import sched
@@ -26,7 +26,7 @@ from crtool.kernel.process import ioprio_get, sched_getattr
 from crtool.kernel.scheduling import ioprio_set, sched_setattr
 from crtool.record import dataclass
 
-__all__ = ["SchedulingRecord", "above", "dump", "restore_from_outside"]
+__all__ = ["SchedulingRecord", "above", "ask", "dump", "restore_from_outside"]
 
 _FLAGS = sched.SCHED_FLAG_RESET_ON_FORK | sched.SCHED_FLAG_RECLAIM | sched.SCHED_FLAG_DL_OVERRUN
 _CLAMP_FLAGS = sched.SCHED_FLAG_UTIL_CLAMP_MIN | sched.SCHED_FLAG_UTIL_CLAMP_MAX
@@ -56,25 +56,35 @@ class SchedulingRecord:
 
 def dump(tid: int) -> SchedulingRecord:
     """Asks the kernel about any thread."""
-    raw = sched_getattr(tid).ljust(sched.SCHED_ATTR.size, b"\0")
-    _, policy, flags, _, priority, runtime, deadline, period, low, high = sched.SCHED_ATTR.unpack_from(raw)
-    if policy != sched.SCHED_DEADLINE and runtime == _time_slice():
-        runtime = 0
-    cpus = os.sched_getaffinity(tid)
-    return SchedulingRecord(
-        policy=policy,
-        flags=flags & _FLAGS,
-        nice=os.getpriority(os.PRIO_PROCESS, tid),  # of a real-time thread, sched_getattr does not tell it
-        priority=priority,
-        runtime=runtime,
-        deadline=deadline,
-        period=period,
-        util_min=low,
-        util_max=high,
-        cpus=tuple(sorted(cpus)),
-        all_cpus=len(cpus) >= _online(),
-        ioprio=ioprio_get(tid),
-    )
+    return ask(tid)()
+
+
+def ask(tid: int) -> Callable[[], SchedulingRecord]:
+    """Asks the kernel about any thread; what is returned makes the record of it."""
+    raw, cpus, ioprio = sched_getattr(tid), os.sched_getaffinity(tid), ioprio_get(tid)
+    nice = os.getpriority(os.PRIO_PROCESS, tid)  # of a real-time thread, sched_getattr does not tell it
+
+    def record() -> SchedulingRecord:
+        attr = raw.ljust(sched.SCHED_ATTR.size, b"\0")
+        _, policy, flags, _, priority, runtime, deadline, period, low, high = sched.SCHED_ATTR.unpack_from(attr)
+        if policy != sched.SCHED_DEADLINE and runtime == _time_slice():
+            runtime = 0
+        return SchedulingRecord(
+            policy=policy,
+            flags=flags & _FLAGS,
+            nice=nice,
+            priority=priority,
+            runtime=runtime,
+            deadline=deadline,
+            period=period,
+            util_min=low,
+            util_max=high,
+            cpus=tuple(sorted(cpus)),
+            all_cpus=len(cpus) >= _online(),
+            ioprio=ioprio,
+        )
+
+    return record
 
 
 @cache

@@ -116,13 +116,18 @@ def status_of(pid: int, tid: int | None = None) -> Status:
     return parse_status(read(pid, "status", tid))
 
 
+def held(pid: int, threads: list[HeldThread]) -> HeldProcess:
+    """A process all *threads* of which have come to rest."""
+    return HeldProcess(pid, threads, {thread.tid: status_of(pid, thread.tid) for thread in threads})
+
+
 @contextmanager
 def hold(pid: int) -> Iterator[HeldProcess]:
     """A held process, ready for batches, which is let go at the end."""
     tids = tasks(pid)
     for tid in tids:
         seize(tid)
-    process = HeldProcess(pid, [HeldThread.settle(tid, None) for tid in tids], status_of(pid).caught)
+    process = held(pid, [HeldThread.settle(tid, None) for tid in tids])
     process.prepare(maps.parse(read(pid, "maps")))
     try:
         yield process

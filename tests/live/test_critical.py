@@ -9,10 +9,9 @@ from crtool.kernel.process import read_memory
 from crtool.procfs import maps
 from crtool.procfs.read import read
 from crtool.puppet.critical import abort_critical_section, leave_critical_section
-from crtool.puppet.hold import HeldProcess
 from crtool.puppet.thread import HeldThread, seize
 
-from .puppets import program, status_of, tasks
+from .puppets import held, program, tasks
 
 # A thread that spends its life in a critical section: it enters, counts for ever, and is thrown out to the
 # handler whenever the kernel has preempted it; the handler counts too, and enters again.
@@ -86,7 +85,7 @@ def test_a_thread_in_a_section_is_led_away_and_goes_on_at_the_handler():
 
 
 def with_calls(pid: int, threads: list[HeldThread], tid: int) -> None:
-    process = HeldProcess(pid, threads, status_of(pid).caught)
+    process = held(pid, threads)
     process.prepare(maps.parse(read(pid, "maps")))
     assert tid == process.on(tid).call("gettid").value
     process.retire()

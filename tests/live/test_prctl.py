@@ -8,7 +8,6 @@ import pytest
 
 from crtool.abi import prctl as pr
 from crtool.errors import EnvironmentDiffers
-from crtool.procfs import read as procfs_read
 from crtool.puppet.batch import Batch
 from crtool.resources import prctl
 from crtool.resources.prctl import AddressSpaceFlagsRecord, ThreadFlagsRecord
@@ -113,15 +112,9 @@ def test_newer_switches_of_an_address_space_come_back_where_there_are_any(change
         assert record == answer(puppet, prctl.dump_process)
 
 
-def test_timer_slack_is_asked_of_the_thread_where_crtool_may_not_look(monkeypatch):
-    def forbidden(pid, name, tid=None, **options):
-        if name == "timerslack_ns":
-            raise prctl.TargetError("not permitted")
-        return procfs_read.read(pid, name, tid, **options)
-
+def test_the_timer_slack_is_that_of_the_thread():
     with newborn() as puppet:
         run(puppet, lambda batch: batch.call("prctl", pr.PR_SET_TIMERSLACK, 777, 0, 0, 0))
-        monkeypatch.setattr(prctl, "read", forbidden)
 
         assert 777 == record_of(puppet, puppet.pid).timer_slack
 

@@ -116,7 +116,7 @@ def thread_state(puppet, tid):
     puppet.run(batch)
     restraint, persona, schedule = seccomp.dump(tid, status), personality.dump(tid), scheduling.dump(tid)
 
-    assert len(batch) <= 4
+    assert len(batch) <= 5
 
     return OfThread(identity(), restraint, flags(), memory(), persona, schedule)
 

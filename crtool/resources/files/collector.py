@@ -84,6 +84,10 @@ class Inodes:
         self.records.append(record)
         return self._index[key]
 
+    def known(self, info: os.stat_result, link: bytes) -> int | None:
+        """The index of what has a name and is known already, without anybody opening it."""
+        return self._index.get((info.st_dev, info.st_ino, link, 0))
+
     def _keep(self, fd: int, record: PathRecord) -> KeptRecord | None:
         identity = (record.device, record.inode)
         if identity not in self._kept:

@@ -31,6 +31,7 @@ from crtool.resources.ipc import posix
 from crtool.resources.ipc.undo import has_list
 
 __all__ = [
+    "SEGMENT",
     "adjusted",
     "attached",
     "belonging",
@@ -43,14 +44,14 @@ __all__ = [
     "unreadable",
 ]
 
-_SEGMENT = b"/SYSV"  # what /proc calls a segment, with its key behind
+SEGMENT = b"/SYSV"  # what /proc calls a segment, with its key behind
 _KINDS = {"shm": "shared memory", "sem": "semaphores", "msg": "messages"}
 _REMEDY = "save it with --sysvipc"
 
 
 def is_segment(mapping: Mapping) -> bool:
     """Whether *mapping* is of attached shared memory."""
-    return mapping.deleted and mapping.name.startswith(_SEGMENT) and mapping.shared
+    return mapping.deleted and mapping.name.startswith(SEGMENT) and mapping.shared
 
 
 def segments_of(maps: Iterable[Mapping]) -> dict[int, Mapping]:
@@ -89,7 +90,7 @@ def belonging(
 def obstacles(pid: int, door: int, *, threads: int) -> Iterator[Obstacle]:
     """What of process *pid* cannot be saved without being asked for; *door*: a living thread of it."""
     text = read(door, "maps")
-    if _SEGMENT in text:
+    if SEGMENT in text:
         yield from attached(pid, maps_file.parse(text))
     # Who has once had threads has an empty list. Whether there is something in it, the process itself is asked later.
     if threads == 1 and has_list(door) and _was_last_to_change(pid):
@@ -114,7 +115,7 @@ def _was_last_to_change(pid: int) -> bool:
 def attached(pid: int, maps: Iterable[Mapping]) -> Iterator[Obstacle]:
     """An obstacle for each attached segment."""
     for number, mapping in segments_of(maps).items():
-        key = mapping.name.removeprefix(_SEGMENT)[:8].decode("ascii", "replace")
+        key = mapping.name.removeprefix(SEGMENT)[:8].decode("ascii", "replace")
         why = f"has System V shared memory attached (id {number}, key 0x{key})"
         yield Obstacle(pid, f"mapping {mapping.start:x}", why, _REMEDY)
 

@@ -25,6 +25,7 @@ from typing import Protocol
 from crtool.abi import mman
 from crtool.errors import TargetDied
 from crtool.kernel import pagemap
+from crtool.procfs.maps import of_brothers
 from crtool.puppet.batch import Batch, Call
 from crtool.record import dataclass
 from crtool.resources.memory.mappings import GuardRecord, MappingRecord
@@ -141,8 +142,10 @@ def present(pid: int, start: int, end: int) -> int:
     return sum(last - first for first, last, kind in regions if kind & mman.PAGE_IS_PRESENT)
 
 
-def _runs(mappings: Sequence[MappingRecord | Stretch]) -> Iterator[tuple[int, int]]:
+@of_brothers
+def _runs(mappings: Sequence[MappingRecord | Stretch]) -> list[tuple[int, int]]:
     """Index ranges of private mappings that follow each other without a gap and are alike: one scan serves them all."""
+    found = []
     first = 0
     while first < len(mappings):
         if mappings[first].shared:
@@ -155,8 +158,9 @@ def _runs(mappings: Sequence[MappingRecord | Stretch]) -> Iterator[tuple[int, in
             if mapping.shared or mapping.start != before.end or _is_large(mapping) is not large:
                 break
             last += 1
-        yield first, last
+        found.append((first, last))
         first = last
+    return found
 
 
 def _is_large(mapping: MappingRecord | Stretch) -> bool:

@@ -190,6 +190,24 @@ def test_every_process_can_be_parsed() -> None:
         assert list(found) == sorted(found, key=lambda mapping: mapping.start)
 
 
+def test_brothers_with_the_same_mappings_share_an_answer(sample: Callable[[str], bytes]) -> None:
+    asked = []
+
+    @maps.of_brothers
+    def count(found: object, more: int) -> int:
+        asked.append(found)
+        return more
+
+    first, second = maps.parse(sample("maps")), maps.parse(bytes(bytearray(sample("maps"))))
+
+    assert (1, 1) == (count(first, 1), count(second, 1))
+    assert 1 == len(asked)
+    assert (2, 2) == (count(first, 2), count(list(first), 2))
+    assert 3 == len(asked)
+    assert 2 == count(list(first), 2)  # a list may have changed
+    assert 4 == len(asked)
+
+
 def test_twenty_thousand_mappings_are_fast() -> None:
     """About 40 ms on the slowest machine so far; the bound leaves room for a busy one."""
     data = b"".join(

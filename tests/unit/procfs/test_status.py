@@ -37,6 +37,19 @@ def test_sample(sample: Callable[[str], bytes]) -> None:
     assert frozenset() == found.x86_thread_features == found.x86_thread_features_locked
 
 
+def test_a_line_is_understood_when_it_is_asked_for(sample: Callable[[str], bytes]) -> None:
+    text = sample("status")
+    found, broken = status.later(text), status.later(text.replace(b"NSpid:", b"NSpit:"))
+
+    assert 96365 == found.signals_limit
+    assert found == status.parse(text)
+    assert status.parse(text).own_memory == found.own_memory == broken.own_memory > 0
+    with pytest.raises(ProcfsError):
+        _ = broken.ns_pid
+    with pytest.raises(AttributeError):
+        _ = found.nothing  # type: ignore[attr-defined]
+
+
 def test_sample_of_memory(sample: Callable[[str], bytes]) -> None:
     memory = status.parse(sample("status")).memory
 
