@@ -40,6 +40,7 @@ from crtool.puppet.hold import HeldProcess, bury
 from crtool.puppet.reaper import Reaper
 from crtool.puppet.thread import HeldThread, seize
 from crtool.puppet.waiting import Wait
+from crtool.tree.walk import name_of
 
 __all__ = ["Frozen"]
 
@@ -238,7 +239,8 @@ class Frozen:
                     ptrace.interrupt(tid)  # another thread of ours, which has become the main thread by execve(2)
                     return
                 if tracer and time.monotonic() > until:
-                    raise TargetError(f"PID {tid} is traced by PID {tracer}", "end that, or let it detach") from None
+                    cause = f"PID {tid} is traced by PID {tracer} ({name_of(tracer)})"
+                    raise TargetError(cause, "end that, or let it detach") from None
                 refused = 0 if tracer else refused + 1
                 if refused > _REFUSALS:
                     raise TargetError(f"PID {tid} may not be traced: {error.strerror}", how_to_trace()) from None

@@ -42,7 +42,7 @@ def test_for_a_moment() -> None:
 
 def test_for_good() -> None:
     with traced(1000) as (target, tracer):
-        traced_by = pytest.raises(TargetError, match=f"PID {target} is traced by PID {tracer}")
+        traced_by = pytest.raises(TargetError, match=rf"PID {target} is traced by PID {tracer} \(python")
         with traced_by, Frozen(target, Walk(), None, {}):
             pass
         assert is_traced(target)
