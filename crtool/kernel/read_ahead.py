@@ -55,8 +55,8 @@ class Advice:
     """Reads it. OSError or KeyError if this kernel, or the caller's rights, do not give it."""
 
     def __init__(self) -> None:
-        types = btf.search(_STRUCTURES)
-        self._fd = load(_program(types.offset))
+        with btf.search(_STRUCTURES) as types:
+            self._fd = load(_program(types.offset))
         try:
             self._random, self._once = self._bits()
         except BaseException:

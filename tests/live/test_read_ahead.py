@@ -35,6 +35,7 @@ def told(pid: int) -> list[int]:
     """What is known of the files of *pid*."""
     kept = read_ahead.prepare()
     assert kept is not None
+    assert "/sys/kernel/btf/" not in Path("/proc/self/maps").read_text()  # or nobody could save us
     pidfd, found = pidfd_open(pid), []
     try:
         for number in range(8):
