@@ -30,12 +30,14 @@ The names are those of the classes in `crtool.errors`; in Python, `error.status`
 | status | meaning | errors |
 |---|---|---|
 {table}
+{answers}"""
 
-`crtool check` answers with its exit status:
+ANSWER = """
+`crtool {verb}` answers with its exit status:
 
 | status | meaning |
 |---|---|
-{check}
+{rows}
 """
 
 
@@ -54,7 +56,10 @@ def exit_statuses() -> str:
             f"| {row.status} | {row.meaning} | {', '.join(f'`{name}`' for name in row.errors)} |".replace("|  |", "| |")
             for row in statuses.table()
         ),
-        check="\n".join(f"| {row.status} | {row.meaning} |" for row in statuses.CHECK),
+        answers="".join(
+            ANSWER.format(verb=verb, rows="\n".join(f"| {row.status} | {row.meaning} |" for row in rows))
+            for verb, rows in statuses.ANSWERS.items()
+        ),
     )
 
 

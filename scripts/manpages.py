@@ -80,9 +80,8 @@ def page_of(name: str, verb: Verb, context: click.Context) -> str:
         *((title, paragraphs(text)) for title, text in verb.notes),
         ("EXAMPLES", tagged((bold(example.command), example.about) for example in verb.examples)),
         ("JSON", json_fields(getattr(results, verb.result)) if verb.result else ""),
-        ("EXIT STATUS", status_table(statuses.CHECK) if name == "check" else ""),
-        ("ERRORS", "The exit statuses of errors are those of crtool(1)." if name == "check" else ""),
-        ("EXIT STATUS", "" if name == "check" else status_table(statuses.table())),
+        ("EXIT STATUS", status_table(statuses.ANSWERS.get(name, statuses.table()))),
+        ("ERRORS", "The exit statuses of errors are those of crtool(1)." if name in statuses.ANSWERS else ""),
         ("SEE ALSO", see_also(["crtool", *(f"crtool-{other}" for other in VERBS if other != name)])),
     ]
     return page(f"crtool-{name}", VERBS[name].help.rstrip("."), sections)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from crtool.errors import CrtoolError
 from crtool.record import dataclass
 
-__all__ = ["CHECK", "Row", "first_line", "table"]
+__all__ = ["ANSWERS", "Row", "first_line", "table"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,15 @@ class Row:
 _DONE = Row("0", "done; or the restored program's own status, when restart waited for it")
 _SIGNAL = Row("128+N", "ended by signal N: crtool itself, or the restored program when restart waited for it")
 
-CHECK = (
-    Row("0", "everything is good"),
-    Row("1", "a checkpoint is possible, with warnings"),
-    Row("2", "a checkpoint is impossible"),
-)
-"""What the verb ``check`` answers with; its own errors are in the table of all verbs."""
+ANSWERS = {
+    "check": (
+        Row("0", "everything is good"),
+        Row("1", "a checkpoint is possible, with warnings"),
+        Row("2", "a checkpoint is impossible"),
+    ),
+    "diff": (Row("0", "the images are alike"), Row("1", "the images differ")),
+}
+"""Verbs that answer with their exit status, as diff(1) does; their own errors are in the table of all verbs."""
 
 
 def first_line(error: type[CrtoolError]) -> str:

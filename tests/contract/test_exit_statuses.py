@@ -6,8 +6,11 @@ import importlib
 import pkgutil
 import re
 
+import pytest
+
 import crtool
 from crtool.cli import statuses
+from crtool.cli.group import VERBS
 from crtool.errors import CrtoolError
 
 from . import ROOT
@@ -44,7 +47,19 @@ def test_the_page_has_them():
     page = (ROOT / "docs" / "exit-statuses.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([0-9N+]+) \| (.*?) \|", page, re.MULTILINE)
 
-    assert [(row.status, row.meaning) for row in (*statuses.table(), *statuses.CHECK)] == rows
+    answers = [row for rows in statuses.ANSWERS.values() for row in rows]
+    assert [(row.status, row.meaning) for row in (*statuses.table(), *answers)] == rows
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_the_page_of_a_verb_has_what_it_answers(verb):
+    """Whoever ends with 1 or 2 without an error says in the manual what that means."""
+    source = (ROOT / "crtool" / "cli" / f"{verb}.py").read_text(encoding="utf-8")
+    manual = (ROOT / "man" / f"crtool-{verb}.1").read_text(encoding="utf-8")
+    rows = statuses.ANSWERS.get(verb, statuses.table())
+
+    assert (verb in statuses.ANSWERS) == ("return 1 if " in source)
+    assert all(f"\\fB{row.status}\\fR\n" + row.meaning.replace("-", "\\-") in manual for row in rows)
 
 
 def test_the_manual_has_them():
