@@ -113,6 +113,8 @@ class FileJudge:
             self._found[index] = self._resolved(record.path)
         except OSError as error:
             remedy = self._remedy(record) if isinstance(error, FileNotFoundError) else remedy_for(error)
+            if isinstance(error, FileNotFoundError) and stat.S_ISREG(record.mode) and index not in self._readers:
+                remedy += ", or make an empty one: nobody reads it"
             raise EnvironmentDiffers(f"{_shown(record)}: {error.strerror}", remedy) from None
         return self._found[index]
 

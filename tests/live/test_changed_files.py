@@ -60,6 +60,21 @@ def test_grown_file_that_is_read(image: tuple[Path, Path, int]) -> None:
     assert "--files ignore" in done.stderr
 
 
+def test_a_log_that_is_gone(tmp_path: Path) -> None:
+    """Taken away by logrotate(8), say. What the remedy says does help."""
+    log, path = tmp_path / "log", tmp_path / "image"
+    with target("file = open('log', 'ab', 0); file.write(b'0123456789')", tmp_path) as process:
+        assert 0 == crtool("checkpoint", str(process.pid), "--kill", "-o", str(path)).returncode
+        process.wait(30)
+    log.unlink()
+    gone = crtool("restart", str(path), "--detach")
+    log.touch()
+    done = crtool("restart", str(path), "--detach")
+
+    assert (126, True) == (gone.returncode, "or make an empty one: nobody reads it" in gone.stderr)
+    assert (0, True) == (done.returncode, "log had 10 bytes and has 0 now" in done.stderr)
+
+
 @pytest.mark.parametrize(("policy", "expected"), [("ignore", b"0123456789abc"), ("truncate", b"0123456789")])
 def test_policy(policy: str, expected: bytes, image: tuple[Path, Path, int]) -> None:
     path, file, _ = image
