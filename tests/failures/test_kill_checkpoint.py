@@ -29,9 +29,10 @@ from ..live.harness.processes import Deadline
 from ..live.harness.run import Run
 from ..live.victim import victim
 
+LONG = bool(os.environ.get("CRTOOL_LONG"))
 PARTS = 8
-KILLS = (2000 if os.environ.get("CRTOOL_LONG") else 800) // PARTS  # in each of the parts, which may run side by side
-WATCHES = 1000 if os.environ.get("CRTOOL_LONG") else 150
+KILLS = (2000 if LONG else 800) // PARTS  # in each of the parts, which may run side by side
+WATCHES = 1000 if LONG else 150
 SETTLED = 20.0  # seconds that a target may take to walk home on a busy machine
 
 
@@ -76,7 +77,7 @@ def without_names_of_a_moment(folder: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(2400 if LONG else 600)
 def test_nothing_stays_of_a_watch_over_what_is_written(tmp_path: Path) -> None:
     """No descriptor, and no mapping that is watched."""
     image = str(tmp_path / "image")
