@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from crtool.errors import CrtoolError, NotFound, TargetError, UsageError
 from crtool.image import bech32
-from crtool.image.age import public_of, require_package
+from crtool.image.age import MAGIC, public_of, require_package
 from crtool.image.signature import Signer, load_signer, load_verifiers
 from crtool.image.trouble import Path, shown
 from crtool.record import dataclass
@@ -21,6 +21,7 @@ __all__ = ["Keys", "Lock", "lock", "unlock"]
 _RECIPIENT, _IDENTITY = "age", "age-secret-key-"
 _LENGTH = 32  # of a key, bytes
 _MAKE_RECIPIENT = "age-keygen -y makes one of an identity"
+_ENCRYPTED = (MAGIC, b"-----BEGIN AGE ENCRYPTED FILE-----")  # age -p, and age -p -a
 _LARGEST = 1 << 20  # of a file of keys, bytes
 
 
@@ -117,7 +118,12 @@ def _unreadable(path: Path, error: OSError) -> CrtoolError:
 
 def _lines(path: Path) -> list[str]:
     """The lines that are not empty, and no comments."""
-    lines = _content(path).decode(errors="replace").splitlines()
+    content = _content(path)
+    if content.startswith(_ENCRYPTED):
+        # What it is protected by is age's affair, plugins among it.
+        remedy = f"let age decrypt it on the way: <(age -d {shown(path)}) instead of its name"
+        raise UsageError(f"{shown(path)}: the key is encrypted itself, by a passphrase", remedy)
+    lines = content.decode(errors="replace").splitlines()
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -141,7 +147,7 @@ def _recipient(line: str, path: Path) -> bytes:
 
 def _identity(line: str, path: Path) -> bytes:
     what = f"no identity of age ({_IDENTITY.upper()}1…)"
-    return _key(line, _IDENTITY, path, what, "age-keygen makes one; one that is encrypted has to be decrypted first")
+    return _key(line, _IDENTITY, path, what, "age-keygen makes one")
 
 
 def _key(line: str, prefix: str, path: Path, what: str, remedy: str) -> bytes:

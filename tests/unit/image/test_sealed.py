@@ -390,6 +390,23 @@ def test_files_of_other_things(content: str, words: str, tmp_path: Path) -> None
     assert words in refusal(lambda: lock([tmp_path / "to"]), UsageError)
 
 
+@pytest.mark.parametrize("head", [b"age-encryption.org/v1\n-> scrypt ", b"-----BEGIN AGE ENCRYPTED FILE-----\n"])
+def test_an_identity_with_a_passphrase(head: bytes, tmp_path: Path) -> None:
+    """age -p makes them. The remedy works: what age decrypts comes through a pipe."""
+    (tmp_path / "key").write_bytes(head)
+    for read in (unlock, lock):
+        with pytest.raises(UsageError) as refused:
+            read([tmp_path / "key"])
+        assert "the key is encrypted itself, by a passphrase" in refused.value.message
+        assert f"<(age -d {tmp_path / 'key'})" in str(refused.value.remedy)
+
+    decrypted, end = os.pipe()
+    os.write(end, f"{IDENTITY}\n".encode())
+    os.close(end)
+    assert unlock([f"/dev/fd/{decrypted}"]).identities == (SECRET,)
+    os.close(decrypted)
+
+
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(IDENTITY[:-1] + "Q")
 
