@@ -14,7 +14,6 @@ from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.limit import Limit
 from crtool.engine.standing import (
     has_threads,
-    how_to_trace,
     is_another,
     is_dead,
     is_worker,
@@ -22,16 +21,18 @@ from crtool.engine.standing import (
     parent_of,
     state_of,
     threads_of,
+    traced_by,
     tracer_of,
     why_not_stopped,
 )
 from crtool.engine.vfork import is_in_vfork
-from crtool.errors import TargetDied, TargetError, TimeoutExpired
+from crtool.errors import ObstacleError, TargetDied, TargetError, TimeoutExpired
 from crtool.kernel import ptrace
 from crtool.kernel.interruption import whole
 from crtool.kernel.wait import WALL
 from crtool.procfs import stat as stat_file
 from crtool.procfs import status as status_file
+from crtool.procfs.permission import not_permitted
 from crtool.procfs.read import read
 from crtool.procfs.tasks import children, living_thread
 from crtool.puppet.burial import has_ended, reap
@@ -40,7 +41,6 @@ from crtool.puppet.hold import HeldProcess, bury
 from crtool.puppet.reaper import Reaper
 from crtool.puppet.thread import HeldThread, seize
 from crtool.puppet.waiting import Wait
-from crtool.tree.walk import name_of
 
 __all__ = ["Frozen"]
 
@@ -211,7 +211,7 @@ class Frozen:
             mine.append(tid)  # before it is: whatever happens now, it will be let go
             try:
                 self._seize(pid, tid)
-            except TargetError as error:
+            except (TargetError, ObstacleError) as error:
                 mine.remove(tid)
                 if not isinstance(error, TargetDied):
                     raise
@@ -231,19 +231,17 @@ class Frozen:
                 with self._reaper:
                     seize(tid)
                 return
-            except PermissionError as error:
+            except PermissionError:
                 if is_dead(pid, tid):
                     raise TargetDied(tid) from None
-                tracer = tracer_of(pid, tid)
-                if tracer == threading.get_native_id():
+                if (tracer := tracer_of(pid, tid)) == threading.get_native_id():
                     ptrace.interrupt(tid)  # another thread of ours, which has become the main thread by execve(2)
                     return
                 if tracer and time.monotonic() > until:
-                    cause = f"PID {tid} is traced by PID {tracer} ({name_of(tracer)})"
-                    raise TargetError(cause, "end that, or let it detach") from None
+                    raise ObstacleError([traced_by(pid, tid, tracer)]) from None
                 refused = 0 if tracer else refused + 1
                 if refused > _REFUSALS:
-                    raise TargetError(f"PID {tid} may not be traced: {error.strerror}", how_to_trace()) from None
+                    raise not_permitted(tid, "trace it") from None
                 time.sleep(0.001)
 
     def _settle(self, pid: int) -> None:

@@ -13,6 +13,7 @@ from crtool.engine import mapped, page_waits, vfork
 from crtool.engine.forest import obstacle_of_living
 from crtool.engine.lodging import Base, base_of
 from crtool.engine.mapped import FilesBefore
+from crtool.engine.standing import traced_by
 from crtool.engine.surroundings import NamespaceSurvey
 from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel.file_census import FileCensus
@@ -203,6 +204,12 @@ def _status(pid: int) -> Status:
     try:
         return status_file.parse(read(pid, "status"))
     except TargetDied:
+        with suppress(ProcessLookupError):
+            try:
+                os.kill(pid, 0)
+            except PermissionError:  # it is there
+                cause = f"PID {pid} is hidden from who may not trace it: /proc is mounted with hidepid"
+                raise TargetError(cause, "run crtool as root, or as the user that it belongs to") from None
         raise TargetError(f"there is no process with PID {pid}", "look for it with ps") from None
 
 
@@ -228,12 +235,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
             seen.namespaces.add_zombie(pid, status.ns_pid)
         return
     if status.tracer_pid:
-        tracer = status.tracer_pid
-        if (name := name_of(tracer)) == "crtool":
-            obstacle = Obstacle(pid, "", f"is held by PID {tracer} (crtool), which saves it", "try again later")
-        else:
-            obstacle = Obstacle(pid, "", f"is traced by PID {tracer} ({name})", "end that, or let it detach")
-        report.obstacles.append(obstacle)
+        report.obstacles.append(traced_by(pid, pid, status.tracer_pid))
         return
     seen.doors[pid] = door
     seen.users.update((status.uid.real, status.uid.effective))
@@ -242,6 +244,8 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
         with suppress(TargetDied):
             its = status_file.parse(read(pid, "status", tid))
             report.obstacles.extend(arch_prctl.obstacles(pid, its))
+            if its.tracer_pid:
+                report.obstacles.append(traced_by(pid, tid, its.tracer_pid))
             if its.state == "D":
                 report.waiting.append((pid, tid))
             privileged = privileged or bool(its.capabilities.permitted | its.capabilities.inheritable)

@@ -6,16 +6,16 @@ import os
 from contextlib import suppress
 
 from crtool.engine.vfork import is_in_vfork, refusal
-from crtool.errors import TargetDied, TargetError
+from crtool.errors import Obstacle, TargetDied, TargetError
 from crtool.kernel.wait import WALL
 from crtool.procfs import stat as stat_file
 from crtool.procfs import status as status_file
 from crtool.procfs.read import read
 from crtool.procfs.stat import Stat
+from crtool.tree.walk import name_of
 
 __all__ = [
     "has_threads",
-    "how_to_trace",
     "is_another",
     "is_dead",
     "is_worker",
@@ -23,20 +23,13 @@ __all__ = [
     "parent_of",
     "state_of",
     "threads_of",
+    "traced_by",
     "tracer_of",
     "why_not_stopped",
 ]
 
 _WORKER = b"iou-wrk-"  # how the kernel calls workers of io_uring
 _LINKS_OF_ONE = 3  # of /proc/PID/task
-
-
-def how_to_trace() -> str:
-    """The remedy for who may not trace: some systems let nobody but root do it by the security module Yama."""
-    with suppress(OSError), open("/proc/sys/kernel/yama/ptrace_scope", "rb") as file:
-        if int(file.read()):
-            return "run crtool as root, or allow it to the owner: sysctl kernel.yama.ptrace_scope=0"
-    return "run crtool as root"
 
 
 def threads_of(pid: int) -> list[int]:
@@ -107,6 +100,14 @@ def nothing_lives(stat: Stat) -> bool:
     from one thread to another.
     """
     return stat.state in ("Z", "X") and stat.num_threads <= 1
+
+
+def traced_by(pid: int, tid: int, tracer: int) -> Obstacle:
+    """That somebody else is the tracer of a thread, of which there is one at most."""
+    what = "" if tid == pid else f"thread {tid}"
+    if (name := name_of(tracer)) == "crtool":
+        return Obstacle(pid, what, f"is held by PID {tracer} (crtool), which saves it", "try again later")
+    return Obstacle(pid, what, f"is traced by PID {tracer} ({name})", "end that, or let it detach")
 
 
 def tracer_of(pid: int, tid: int) -> int:

@@ -18,8 +18,9 @@ import functools
 import os
 from types import TracebackType
 
-from crtool.errors import TargetDied, TargetError
+from crtool.errors import TargetDied
 from crtool.procfs.error import NoSuchFile
+from crtool.procfs.permission import not_permitted
 from crtool.procfs.stat import PF_EXITING
 
 __all__ = ["Translated", "alive", "entries", "open_file", "path", "proc_root", "read", "read_link", "stat_of"]
@@ -91,10 +92,7 @@ class Translated:
         if error.errno in _SAID_OF_THE_DYING and not alive(self.pid, self.tid):
             raise TargetDied(self.pid if self.tid is None else self.tid) from None
         if error.errno in _FORBIDDEN:
-            raise TargetError(
-                f"PID {self.pid}: not permitted to look at {shown}",
-                "run crtool as root, or as the user that the process belongs to",
-            ) from None
+            raise not_permitted(self.pid, f"look at {shown}", proc_root()) from None
 
 
 def read(pid: int, name: str, tid: int | None = None, *, missing: bytes | None = None) -> bytes:

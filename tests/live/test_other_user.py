@@ -319,6 +319,7 @@ time.sleep(60)
 
             assert 121 == done.returncode, done.stderr
             assert "not permitted" in done.stderr
+            assert "protects itself (PR_SET_DUMPABLE)" in done.stderr
             assert process.poll() is None
             assert not (folder / "image").exists()
         finally:

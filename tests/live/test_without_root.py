@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import site
 import socket
@@ -331,10 +332,32 @@ def test_without_a_namespace_it_takes_privilege(sleeper: subprocess.Popen[bytes]
 
 
 def test_somebody_elses_process(folder: Path) -> None:
-    done = crtool("checkpoint", os.getpid(), "-o", folder / "x.crt", cwd=folder)
+    other = subprocess.Popen(["sleep", "1000"], stdin=subprocess.DEVNULL, cwd="/", start_new_session=True, **NOWHERE)
+    try:
+        done = crtool("checkpoint", other.pid, "-o", folder / "x.crt", cwd=folder)
+    finally:
+        other.kill()
+        other.wait()
 
     assert 121 == done.returncode
-    assert f"PID {os.getpid()}" in done.stderr
+    about = f"crtool: PID {other.pid}: not permitted to look at "
+    cause, remedy = done.stderr.splitlines()
+    assert cause.startswith(about)
+    assert cause.endswith(": it belongs to root (user 0)")
+    assert remedy == "  run crtool as root"
+
+
+def test_a_process_that_proc_hides(folder: Path) -> None:
+    """It is not said that there is none."""
+    script = f"mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {ID} --regid {ID} --clear-groups"
+    words = [user().python, "-m", "crtool", "checkpoint", str(os.getpid()), "-o", str(folder / "x.crt")]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", f"{script} {shlex.join(words)}"],
+        cwd=folder, env={**os.environ, **user().environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert 121 == done.returncode, done.stderr
+    assert f"PID {os.getpid()} is hidden from who may not trace it" in done.stderr
 
 
 def test_an_image_of_somebody_else(sleeper: subprocess.Popen[bytes], folder: Path) -> None:
