@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 import crtool
-from crtool.cli.ending import say, warn
+from crtool.cli.ending import finish, say, warn
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import (
     PATH,
@@ -242,6 +242,7 @@ def command(
         result = crtool.checkpoint(
             target, where, leave=leave, force=force, timeout=timeout, live=live, compress=compress, lock=lock,
             stdio=stdio, tcp=tcp, unix=unix, files=files, sysvipc=sysvipc, exclude=exclude, parent=parent, progress=bar,
+            done=finish,
         )
     for warning in result.warnings:
         warn(warning)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from crtool.cli.ending import end_like, say, warn
+from crtool.cli.ending import end_like, finish, say, warn
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import (
     duration_option,
@@ -121,7 +121,7 @@ def command(
     with ProgressBar(enabled=not quiet, preload=True) as bar:
         result = clone(
             target, number, detach=detach, timeout=timeout, stdio=stdio, unix=unix, sysvipc=sysvipc,
-            clock=clock, signal_number=told_by, progress=bar, running=running,
+            clock=clock, signal_number=told_by, progress=bar, running=running, done=finish,
         )
     if as_object:
         click.echo(as_json(result))

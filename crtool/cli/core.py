@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crtool.cli.ending import finish
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import PATH, image_argument, json_output, quiet, verbose
 from crtool.cli.secrets import key_options
@@ -60,7 +61,7 @@ def command(
     if output == "-":
         raise UsageError("a core file has holes, and cannot be written to a pipe", "give the name of a file with -o")
     with ProgressBar(enabled=not quiet) as bar:
-        result = core(image, output, pid=pid, force=force, progress=bar, keys=keys)
+        result = core(image, output, pid=pid, force=force, progress=bar, keys=keys, done=finish)
     tell_amounts(bar)
     if as_object:
         click.echo(as_json(result))

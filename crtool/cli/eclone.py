@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from crtool.cli.ending import end_like
+from crtool.cli.ending import end_like, finish
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import PID_MAX
 
@@ -97,4 +97,4 @@ def command(pids: tuple[int, ...], words: tuple[str, ...], **wanted: bool) -> in
     from crtool.engine.start import start  # noqa: PLC0415 - help and errors of usage do without
 
     namespaces = [name for option, (name, _) in _NAMESPACES.items() if wanted[option]]
-    return end_like(start(words, pids, namespaces))
+    return end_like(start(words, pids, namespaces, finish))

@@ -13,10 +13,11 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from crtool import faults
 from crtool.cli import entry
 from crtool.cli.text import printable
 from crtool.errors import CrtoolError, EnvironmentDiffers, InternalError, ObstacleError, UsageError
-from crtool.kernel.interruption import interrupt, is_put_off
+from crtool.kernel.interruption import forget, interrupt, is_put_off
 
 __all__ = [
     "Interrupted",
@@ -62,7 +63,12 @@ def listen_no_more() -> None:
 
 
 def finish() -> None:
-    """From here on crtool does what little is left, whatever it is sent; also before now, and kept back."""
+    """From here on crtool does what little is left, whatever it is sent; also before now, and kept back.
+
+    For the engine, which calls it when what was asked for is done for good.
+    """
+    faults.point("finish")
+    forget()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == _interrupt:
             signal.signal(number, signal.SIG_IGN)

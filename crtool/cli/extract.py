@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crtool.cli.ending import say
+from crtool.cli.ending import finish, say
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import PATH, image_argument, json_output, quiet, verbose
 from crtool.cli.secrets import key_options
@@ -76,7 +76,8 @@ def command(
     with ProgressBar(enabled=not quiet) as bar:
         try:
             result = extract(
-                image, where, file=file, fd=fd, memory=memory, pid=pid, force=force, progress=bar, keys=keys
+                image, where, file=file, fd=fd, memory=memory, pid=pid, force=force, progress=bar, keys=keys,
+                done=finish,
             )
         except EnvironmentDiffers as error:
             if to_stdout and isinstance(error.__cause__, BrokenPipeError):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from crtool.cli.ending import warn
+from crtool.cli.ending import finish, warn
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import (
     duration_option,
@@ -119,6 +119,7 @@ def command(
             unix=unix,
             sysvipc=sysvipc,
             progress=bar,
+            done=finish,
         )
     for warning in result.warnings:
         warn(warning)

@@ -7,6 +7,7 @@ from typing import Literal
 
 import click
 
+from crtool.cli.ending import finish
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.errors import UsageError
 
@@ -32,4 +33,4 @@ def command(pidns: bool | None, clock: Literal["auto", "continue", "host"]) -> i
 
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("standard input is no connection", "use crtool migrate on the other host")
-    return receive(pidns=pidns, clock=clock)
+    return receive(pidns=pidns, clock=clock, done=finish)

@@ -243,8 +243,6 @@ def command(
     with ProgressBar(enabled=not quiet) as bar:
 
         def running(result: RestartResult) -> None:
-            if detach:
-                finish()  # it has succeeded
             _tell(result, quiet=quiet)
 
         result = crtool.restart(
@@ -265,6 +263,7 @@ def command(
             keys=keys,
             progress=bar,
             running=running,
+            done=finish,
         )
     if as_object:
         click.echo(as_json(result))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crtool.cli.ending import end_by_signal, end_like, say, warn
+from crtool.cli.ending import end_by_signal, end_like, finish, say, warn
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import PATH, duration_option, quiet, signals_of, verbose, verbosity
 from crtool.cli.secrets import lock_and_key_options
@@ -153,6 +153,7 @@ def command(
         keys=keys,
         tell=tell,
         warn=warn,
+        done=finish,
     )
     if result.saved_on is None:
         return end_like(result.status)

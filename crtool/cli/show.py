@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 import crtool
-from crtool.cli.ending import warn
+from crtool.cli.ending import finish, warn
 from crtool.cli.fold import columns_of_terminal, fold
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import PATH, image_argument, json_output, source_of, verbose
@@ -136,7 +136,7 @@ def draw(summary: ImageSummary, pid: int | None, output: str | None, *, force: b
     if output in (None, "-"):
         click.echo(text, nl=False)
         return
-    picture.write(text, str(output), force=force)
+    picture.write(text, str(output), force=force, done=finish)
 
 
 def header(summary: ImageSummary, image: str) -> Iterator[_Line]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from crtool.cli.ending import warn
+from crtool.cli.ending import finish, warn
 from crtool.cli.group import VERBS, Example, Verb
 from crtool.cli.options import PATH, image_argument, image_stream, json_output, parents_option, quiet, verbose
 from crtool.cli.secrets import lock_and_key_options
@@ -79,7 +79,8 @@ def command(
     where = image_stream(as_object=as_object) if output == "-" else output
     with ProgressBar(enabled=not quiet) as bar:
         result = squash(
-            image, where, force=force, compress=compress, parents=parents, lock=lock, keys=keys, progress=bar
+            image, where, force=force, compress=compress, parents=parents, lock=lock, keys=keys, progress=bar,
+            done=finish,
         )
     for warning in result.warnings:
         warn(warning)

@@ -30,6 +30,7 @@ from crtool.errors import InternalError, ObstacleError, TargetDied, TargetError
 from crtool.image import codec
 from crtool.image.compression import choose
 from crtool.image.writer import ImageWriter
+from crtool.kernel.interruption import nothing
 from crtool.kernel.wait import deadline_in
 from crtool.puppet.waiting import look
 from crtool.resources.files.sockets.tcp_connections import Connections
@@ -70,6 +71,7 @@ def checkpoint(
     progress: Callable[[Progress], None] | None = None,
     held: Callable[[Mapping[int, bool]], None] | None = None,
     tracker: Tracker | None = None,
+    done: Callable[[], None] = nothing,
 ) -> CheckpointResult:
     """Writes process *pid* and all its descendants, as they are now, to one file.
 
@@ -91,7 +93,8 @@ def checkpoint(
     it had never been touched. *parent*: an image, of the same processes at best; what it has already is not written
     again, so the new one is of use only together with it. *held*: for a tree that does not go on, gets the PIDs of all
     in it, each with whether job control has stopped it, before the image is made last. *tracker*: of somebody who makes
-    one image of the tree after the other, each the parent of the next, knows what has been written in between.
+    one image of the tree after the other, each the parent of the next, knows what has been written in between. *done*
+    is called when the image is safe, before a signal can come between: from then on nothing should interrupt.
 
     Raises TargetError, ObstacleError (with all obstacles), EnvironmentDiffers (no room, no folder), TimeoutExpired;
     after any of them the tree is as it was.
@@ -120,7 +123,7 @@ def checkpoint(
         if parent is not None and not isinstance(path, ImageWriter):
             parent.require_apart(path)
             parent.require_as_secret(lock)
-        story = _Story(pid, walk, deadline, report, policy, image, clock, progress, parent, tracker)
+        story = _Story(pid, walk, deadline, report, policy, image, clock, progress, parent, tracker, done)
         if leave != "running" or live == "off" or not story.go_on(beside(path, lock), live):
             story.wait(leave, held)
         if tracker is not None:
@@ -166,23 +169,19 @@ class _Story:
         progress: Callable[[Progress], None] | None,
         parent: Parent | None,
         tracker: Tracker | None,
+        done: Callable[[], None],
     ) -> None:
-        self.pid = pid
-        self.image = image
-        self.clock = clock
-        self.report = report
-        self.policy = policy
+        self.pid, self.image, self.clock = pid, image, clock
+        self.report, self.policy = report, policy
         self.snapshot: Snapshot
         self.size = self.written = self.skipped = self.zero = self.forked = 0
         self.frozen_seconds = 0.0
-        self._walk = walk
-        self._deadline = deadline
-        self._progress = progress
-        self._parent = parent
+        self._walk, self._deadline = walk, deadline
+        self._progress, self._parent = progress, parent
         self._frozen: Frozen | None = None  # the last attempt
         self._attempts = 0  # that have failed because somebody was killed
         self._begun = False
-        self._tracker = tracker
+        self._tracker, self._done = tracker, done
 
     def go_on(self, path: str | os.PathLike[str] | None, mode: LiveMode) -> bool:
         """Lets the tree go as soon as its memory is copied or forked; False, and all is as before, if it cannot be."""
@@ -350,10 +349,10 @@ class _Story:
 
         return ImageSink(self.image, watch, soon_read=soon_read)
 
-    def _commit(self, whole: Callable[[], None] = lambda: None, heed: Callable[[], None] | None = None) -> None:
+    def _commit(self, whole: Callable[[], None] = nothing, heed: Callable[[], None] | None = None) -> None:
         """*whole* is called when all is written, and, with *heed*, taken by the reader of a pipe; then it is kept."""
         with self.clock.stage(Stage.COMMIT):
-            self.size = self.image.finish(whole, heed)
+            self.size = self.image.finish(whole, heed, self._done)
 
 
 def _kill(frozen: Frozen) -> None:

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from crtool.abi.fcntl import MFD_CLOEXEC
 from crtool.abi.socket import SO_REUSEPORT, SOL_SOCKET
@@ -25,6 +25,7 @@ from crtool.engine.where import ClockPolicy
 from crtool.errors import Obstacle, ObstacleError, TargetDied, UsageError
 from crtool.image.reader import ImageReader
 from crtool.kernel import memfd
+from crtool.kernel.interruption import nothing, whole
 from crtool.kernel.wait import WALL
 from crtool.procfs import status as status_file
 from crtool.procfs.read import read
@@ -54,13 +55,15 @@ def clone(
     signal_number: int = 0,
     progress: Callable[[Progress], None] | None = None,
     running: Callable[[CloneResult], None] | None = None,
+    done: Callable[[], None] = nothing,
 ) -> CloneResult:
     """Makes *number* running copies of process *pid* and all its descendants, which go on as they are.
 
     Each copy is in a PID namespace of its own, where its processes have the PIDs of the originals. TCP connections
     with others come back as reset: the original has them. Waits until the roots of all copies have ended,
     forwarding signals to them, unless *detach*. *signal_number*: as *signal* of restart. *running* gets the result
-    so far, once all copies run; what it raises ends them.
+    so far, once all copies run; what it raises ends them. *done* is called at the very end, when all copies run or,
+    without *detach*, have ended, while signals are still held.
 
     Raises ObstacleError for what only one can have (ports, names of sockets), and what checkpoint and restart raise;
     after any of them no copy is left.
@@ -83,13 +86,16 @@ def clone(
         )
         os.lseek(image, 0, os.SEEK_SET)
         _judge(image)
-        with signals_held():
+        with ExitStack() as held:
             copies: list[RestartResult] = []
             try:
                 for _ in range(number):
-                    # It belongs to us, and nobody else has it, whatever its mode says.
-                    copy = restart(image, detach=True, pidns=True, clock=clock, trust=True, signal=signal_number)
-                    copies.append(copy)
+                    # It belongs to us, and nobody else has it, whatever its mode says. Noted before a signal can come.
+                    restart(
+                        image, detach=True, pidns=True, clock=clock, trust=True, signal=signal_number,
+                        running=copies.append,
+                    )  # fmt: skip
+                held.enter_context(signals_held())
                 os.close(image)
                 image = -1
                 warnings = dict.fromkeys([*saved.warnings, *(line for copy in copies for line in copy.warnings)])
@@ -108,7 +114,10 @@ def clone(
             except BaseException:
                 _end([copy.pid for copy in copies])
                 raise
-            return result if detach else result.ended(_attend(result.copies))
+            if not detach:
+                result = result.ended(_attend(result.copies))
+            done()
+            return result
     finally:
         if image >= 0:
             os.close(image)
@@ -159,6 +168,7 @@ def _reuses_port(options: Sequence[OptionRecord]) -> bool:
     return any((option.level, option.name) == (SOL_SOCKET, SO_REUSEPORT) and any(option.value) for option in options)
 
 
+@whole
 def _end(roots: Sequence[int]) -> None:
     """Ends copies with all their descendants: the kernel kills a PID namespace with its first process."""
     spaces = {os.readlink(f"/proc/{root}/ns/pid") for root in roots}

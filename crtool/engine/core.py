@@ -26,6 +26,7 @@ from crtool.image.keys import Keys
 from crtool.image.place import NewFile
 from crtool.image.reader import ImageReader
 from crtool.image.whole import open_whole
+from crtool.kernel.interruption import nothing
 from crtool.resources.files.inodes import PathRecord
 
 __all__ = ["core"]
@@ -42,10 +43,12 @@ def core(
     force: bool = False,
     progress: Callable[[Progress], None] | None = None,
     keys: Keys | None = None,
+    done: Callable[[], None] = nothing,
 ) -> CoreResult:
     """Writes a core file of process *pid* of *image*, by default of the first one, to *output*, by default core.PID.
 
-    The image is verified first. An existing file is refused without *force*.
+    The image is verified first. An existing file is refused without *force*. *done* is called when
+    the file has its name.
 
     Raises NotFound, ImageError, UsageError, EnvironmentDiffers (no room, no folder).
     """
@@ -61,7 +64,7 @@ def core(
             memory = snapshot.memories[process.memory]
             parts = sorted(loads(memory, snapshot.files.inodes), key=lambda load: load.start)
             size = _write(place, reader, parts, notes(snapshot, process, partial(saved, memory, reader)), progress)
-            place.commit()
+            place.commit(done)
         except BaseException:
             place.discard()
             raise

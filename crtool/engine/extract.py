@@ -19,6 +19,7 @@ from crtool.image.keys import Keys
 from crtool.image.place import NewFile, Pipe
 from crtool.image.reader import ImageReader
 from crtool.image.whole import open_whole
+from crtool.kernel.interruption import nothing
 from crtool.resources.files.inodes import ContentRecord, InodeRecord, MountedRecord, PathRecord
 from crtool.resources.files.pipes import PipeEndRecord
 from crtool.resources.files.regular import RegularRecord
@@ -42,6 +43,7 @@ def extract(
     force: bool = False,
     progress: Callable[[Progress], None] | None = None,
     keys: Keys | None = None,
+    done: Callable[[], None] = nothing,
 ) -> ExtractResult:
     """Writes one thing that *image* (a path or URL) contains to *output*, a path or a descriptor.
 
@@ -49,7 +51,8 @@ def extract(
     descriptor of process *pid* leads to: such a file, or what nobody has read yet; *memory* of process *pid*:
     START-END or START+LENGTH, in hexadecimal digits, or the name of a mapping. By default *pid* is the first process.
 
-    The image is verified first. An existing file is refused without *force*.
+    The image is verified first. An existing file is refused without *force*. *done* is called when
+    the file has its name.
 
     Raises NotFound, ImageError, UsageError, EnvironmentDiffers (no room, no folder).
     """
@@ -71,7 +74,7 @@ def extract(
         try:
             reader.verify(of_stage(progress, "verifying"))
             size = _write(place, reader, parts, progress)
-            place.commit()
+            place.commit(done)
         except BaseException:
             place.discard()
             raise

@@ -36,6 +36,7 @@ from crtool.engine.preflight import survey
 from crtool.engine.results import MigrateResult, Progress
 from crtool.errors import CrtoolError, EnvironmentDiffers, InternalError, NotFound, ObstacleError, TimeoutExpired
 from crtool.image.writer import ImageWriter
+from crtool.kernel.interruption import nothing
 from crtool.kernel.wait import deadline_in
 from crtool.resources.policy import Policy, Stdio, Tcp, Unix
 
@@ -63,11 +64,13 @@ def migrate(
     unix: Unix = "refuse",
     sysvipc: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    done: Callable[[], None] = nothing,
 ) -> MigrateResult:
     """Moves process *pid* and all its descendants to *host*, where *remote_crtool* is the command of crtool.
 
     *ssh*: the command that connects, with its options. *pidns* is for the restart there. Returns when the tree runs
-    there and has ended here. Called from the main thread it hears no SIGINT, SIGTERM, SIGHUP from the last word on.
+    there and has ended here. Called from the main thread it hears no SIGINT, SIGTERM, SIGHUP from the last word on,
+    of which *done* is told.
 
     Raises what checkpoint raises, what a restart there raises, with the host before its message, and
     EnvironmentDiffers if the connection fails: the tree then goes on here, or, where the message says so, is stopped.
@@ -82,7 +85,7 @@ def migrate(
         wire.greet(shlex.join([*ssh, host]))
         saved = checkpoint(
             pid, ImageWriter(wire), leave="killed", timeout=timeout, stdio=stdio, tcp=tcp, unix=unix, sysvipc=sysvipc,
-            progress=progress, held=wire.meet,
+            progress=progress, held=wire.meet, done=done,
         )  # fmt: skip
         there = wire.result
     return MigrateResult(
@@ -203,12 +206,13 @@ class _Connection:
     def hand_over(self, heed: Callable[[], None]) -> None:
         """The other end says by itself when it has all."""
 
-    def commit(self) -> None:
+    def commit(self, done: Callable[[], None] = nothing) -> None:
         """Steps 1 to 3; afterwards it is for the caller to kill the tree."""
         self._frame(b"")
         key, value = self._listen()
         if key != "ready":
             raise failure(self.name, value) if key == "failed" else self._broken()
+        done()  # what is decided from here on nobody can change
         self._deafness.enter_context(_handled(_HEARD, _come_too_late))
         # Who stands still already is to do so when all others go on, here or there.
         going = [pid for pid, stopped in self._tree.items() if not stopped]

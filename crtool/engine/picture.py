@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from xml.sax.saxutils import escape
 
 from crtool.engine.results import ImageSummary, MappingSummary, ProcessSummary
 from crtool.image.place import NewFile
+from crtool.kernel.interruption import nothing
 
 __all__ = ["space", "tree", "write"]
 
@@ -33,12 +34,15 @@ _COLOURS = {
 _PER_DOUBLING = 3
 
 
-def write(text: str, path: str, *, force: bool) -> None:
-    """Writes a picture to a new file; an existing one is refused without *force*. UsageError, EnvironmentDiffers."""
+def write(text: str, path: str, *, force: bool, done: Callable[[], None] = nothing) -> None:
+    """Writes a picture to a new file; an existing one is refused without *force*. UsageError, EnvironmentDiffers.
+
+    *done* is called when the file has its name.
+    """
     file = NewFile(path, force=force)
     try:
         file.write(text.encode())
-        file.commit()
+        file.commit(done)
     except BaseException:
         file.discard()
         raise

@@ -35,6 +35,7 @@ from crtool.image.keys import Keys
 from crtool.image.reader import ImageReader
 from crtool.kernel import ptrace
 from crtool.kernel.eclone_limits import pid_max
+from crtool.kernel.interruption import nothing
 from crtool.kernel.prctl import child_subreaper
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn
@@ -73,6 +74,7 @@ def restart(
     ready: Callable[[int], None] | None = None,
     running: Callable[[RestartResult], None] | None = None,
     wait: Callable[[int, Foreground | Relay | None], int] = wait_for,
+    done: Callable[[], None] = nothing,
 ) -> RestartResult:
     """Brings back the processes of *image* (a path, or a descriptor to read from), with the PIDs they had.
 
@@ -97,7 +99,8 @@ def restart(
     yet, *ready* gets the root's PID as crtool sees it, and may raise: nothing is left then. Once everything runs,
     *pidfile* gets that PID, and *running* the result so far. *wait* waits, instead of crtool's own way, for the root, a
     child of the caller; it is given the root's PID and what is to be done about the caller's terminal, and returns a
-    wait status.
+    wait status. *done* is called at the very end, when everything runs or, without *detach*, has ended, before a signal
+    can come between: from then on nothing should interrupt.
 
     Raises NotFound, ImageError, EnvironmentDiffers (PidTaken among them); after any of them nothing is left behind, and
     no instruction of the program has been executed.
@@ -115,7 +118,7 @@ def restart(
             judge_terminal(snapshot, detach=detach)
             told = listeners(snapshot, signal)
             place = choose(snapshot, pidns=pidns, clock=clock)
-        calls = (ready, running, wait, progress)
+        calls = (ready, running, wait, progress, done)
         story = _Restart(snapshot, reader, clocks, detach, leave_stopped, pidfile, files, *calls)
         story.signal, story.told, story.warnings = signal, told, warnings
         story.lazy, story.detach_image = lazy, detach_image
@@ -152,6 +155,7 @@ class _Restart:
         running: Callable[[RestartResult], None] | None,
         wait: Callable[[int, Foreground | Relay | None], int],
         progress: Callable[[Progress], None] | None,
+        done: Callable[[], None],
     ) -> None:
         self.snapshot = snapshot
         self.reader = reader
@@ -164,6 +168,7 @@ class _Restart:
         self.running = running
         self.wait = wait
         self.progress = progress
+        self.done = done
         self.signal, self.told = 0, frozenset[int]()  # who hears of the restart by a signal
         self.warnings: list[str] = []  # that do not depend on the place
         self.lazy = self.detach_image = False
@@ -255,10 +260,12 @@ class _Restart:
                 if self.running is not None:
                     self.running(result)
                 if self.detach:
+                    self.done()
                     return result
                 if isinstance(job, Foreground):
                     job.tell_size()
                 status = self.wait(root, job)
+                self.done()
                 ground.bid_farewell()
                 return replace(result, status=status)
             finally:

@@ -25,6 +25,7 @@ from crtool.engine.tracker import Tracker
 from crtool.engine.workplace import Workplace
 from crtool.errors import CrtoolError, UsageError
 from crtool.image.keys import Keys, Lock
+from crtool.kernel.interruption import nothing
 from crtool.kernel.prctl import child_subreaper
 from crtool.kernel.wait import WALL, keep_status, kept_status
 from crtool.procfs.read import alive
@@ -55,6 +56,7 @@ def run(
     keys: Keys | None = None,
     tell: Report = lambda line: None,
     warn: Report = lambda line: None,
+    done: Callable[[], None] = nothing,
 ) -> RunResult:
     """Runs *command*, or goes on from the newest image of *keeper*, and waits for its end.
 
@@ -64,6 +66,7 @@ def run(
     has ended with 0, its images are removed, unless *keep_images*. *incremental*: where more than one image is kept, an
     image has only what has changed since the one before, and now and then all. *lock* encrypts and signs the images,
     *keys* read them. *tell* gets lines about what happens, *warn* those about what did not work out.
+    *done* is called when the command has ended, while signals are still held.
 
     Raises EnvironmentDiffers if another run is at work there, ImageError if there are images and none is whole,
     UsageError if the newest is encrypted and the next would not be, NotFound, and what a restart raises. A checkpoint
@@ -95,6 +98,7 @@ def run(
             warn(f"the command {_how(status)}; going back, {crashes} of {restart_on_crash} times")
         if status == 0 and care.ended_by is None and not keep_images:
             keeper.clear()
+        done()
         return RunResult(status=status, saved_on=care.ended_by, checkpoints=care.saved, crashes=crashes)
 
 

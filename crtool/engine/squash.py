@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from crtool.engine.news import Watch, of_stage
 from crtool.engine.output import writer_to
@@ -13,6 +13,7 @@ from crtool.errors import UsageError
 from crtool.image.compression import choose
 from crtool.image.keys import Keys, Lock
 from crtool.image.reader import ImageReader
+from crtool.kernel.interruption import nothing
 from crtool.record import replace
 
 __all__ = ["squash"]
@@ -28,6 +29,7 @@ def squash(
     lock: Lock | None = None,
     keys: Keys | None = None,
     progress: Watch | None = None,
+    done: Callable[[], None] = nothing,
 ) -> SquashResult:
     """Writes *output*, an image of the same as *image*, with everything that this refers to in it.
 
@@ -35,7 +37,7 @@ def squash(
     *compress*: as of a checkpoint. An existing file is refused without *force*; it may be *image* itself, which is
     replaced when the new one is whole, but not one of its parents, on which others may build. *keys* decrypt the
     images, *lock* is for the new one; of an encrypted image no plain one is made. One passphrase in both may be for the
-    new one alone.
+    new one alone. *done* is called when the new one is safe.
 
     All images are verified first. Raises NotFound, ImageError, UsageError (a pipe), EnvironmentDiffers (no room).
     """
@@ -60,16 +62,16 @@ def squash(
                 records=reader.records,
                 data_length=reader.length,
             )
-            done = 0
-            while done < reader.length:
-                view = writer.buffer()[: reader.length - done]
-                reader.read_at(done, view)
+            at = 0
+            while at < reader.length:
+                view = writer.buffer()[: reader.length - at]
+                reader.read_at(at, view)
                 writer.submit(len(view))
-                done += len(view)
+                at += len(view)
                 if progress is not None:
-                    progress(Progress("writing", done, reader.length))
+                    progress(Progress("writing", at, reader.length))
             where = None if isinstance(output, int) else os.fspath(output)
-            return SquashResult(where, writer.finish(), 1 + len(reader.origins), warnings)
+            return SquashResult(where, writer.finish(done=done), 1 + len(reader.origins), warnings)
 
 
 def _require_apart(output: str | os.PathLike[str] | int, reader: ImageReader) -> None:

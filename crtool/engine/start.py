@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from crtool.abi import clone as abi
@@ -19,6 +19,7 @@ from crtool.errors import CrtoolError, EnvironmentDiffers, InternalError, NotFou
 from crtool.kernel import mount
 from crtool.kernel.eclone import CloneArgs, bear, request_of
 from crtool.kernel.eclone_request import EcloneRequest
+from crtool.kernel.interruption import nothing
 from crtool.kernel.ns_last_pid import is_taken
 from crtool.record import replace
 from crtool.tree.walk import bearer
@@ -48,15 +49,24 @@ _FAILURES: dict[int, type[CrtoolError]] = {
 }
 
 
-def start(command: Sequence[str], pids: Sequence[int] = (), namespaces: Sequence[str] = ()) -> int:
+def start(
+    command: Sequence[str],
+    pids: Sequence[int] = (),
+    namespaces: Sequence[str] = (),
+    done: Callable[[], None] = nothing,
+) -> int:
     """Runs *command* with *pids* (outermost namespace first, 0 for any) in new *namespaces*; returns its wait status.
+
+    *done* is called when it has ended, while signals are still held.
 
     Raises NotFound if there is no such command, and EnvironmentDiffers if it cannot be started like that here.
     """
     flags = sum(NAMESPACES[name] for name in set(namespaces))
     with signals_held() as before:
         pid = begin(command, before, pids, namespaces)
-        return attend(pid, first_of_namespace=bool(flags & abi.CLONE_NEWPID))
+        status = attend(pid, first_of_namespace=bool(flags & abi.CLONE_NEWPID))
+        done()
+        return status
 
 
 def begin(

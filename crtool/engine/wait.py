@@ -39,7 +39,7 @@ def signals_held() -> Iterator[None]:
 
 
 def wait_for(pid: int, job: Foreground | Relay | None = None) -> int:
-    """Waits until child *pid* has ended, forwarding signals meanwhile; returns its wait status.
+    """Waits until child *pid* has ended, forwarding signals meanwhile; returns its wait status. Within signals_held.
 
     *job*: what crtool does about the caller's terminal meanwhile, if the program has it.
     """
@@ -70,5 +70,6 @@ def wait_for(pid: int, job: Foreground | Relay | None = None) -> int:
             elif os.WIFEXITED(status) or os.WIFSIGNALED(status):
                 return status
     finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)  # as it was
         for number, handler in before.items():
             signal.signal(number, handler)

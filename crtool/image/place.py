@@ -22,7 +22,7 @@ from typing import Protocol
 from crtool import faults
 from crtool.errors import InternalError, UsageError
 from crtool.image.trouble import Path, cannot_write, shown
-from crtool.kernel.interruption import whole
+from crtool.kernel.interruption import nothing, whole
 from crtool.kernel.syscall import syscall
 
 __all__ = ["NewFile", "Pipe", "Place"]
@@ -66,8 +66,11 @@ class Place(Protocol):
         Nothing may be written afterwards.
         """
 
-    def commit(self) -> None:
-        """All bytes are there: makes them last. Nothing may be written afterwards."""
+    def commit(self, done: Callable[[], None] = nothing) -> None:
+        """All bytes are there: makes them last. Nothing may be written afterwards.
+
+        *done* is called when they are, before a signal can come between.
+        """
 
     def discard(self) -> None:
         """Leaves nothing behind. Does nothing after :meth:`commit`."""
@@ -200,17 +203,19 @@ class NewFile:
     def hand_over(self, heed: Callable[[], None]) -> None:
         """Nobody reads it yet."""
 
-    def commit(self) -> None:
+    def commit(self, done: Callable[[], None] = nothing) -> None:
         """Bytes on the disk first, then the name, then the folder on the disk: the name never stands for less."""
         try:
             faults.point("sync")
             if number := faults.fail_transfer():
                 raise OSError(number, os.strerror(number))
             os.fsync(self._fd)
-            self._give_name()
-            faults.point("named")
-            self._sync_folder()
-            self.status = os.fstat(self._fd)
+            with whole:
+                self._give_name()
+                faults.point("named")
+                self._sync_folder()
+                self.status = os.fstat(self._fd)
+                done()
         except FileExistsError:
             raise self._exists() from None
         except OSError as error:
@@ -228,7 +233,6 @@ class NewFile:
             os.unlink(self._base, dir_fd=self._folder)
             raise
 
-    @whole
     def _give_name(self) -> None:
         """Brings the file to its final name; FileExistsError if that has been taken in the meantime."""
         if not self._force:
@@ -342,11 +346,13 @@ class Pipe:
         except OSError as error:
             raise cannot_write(self.name, error) from error
 
-    def commit(self) -> None:
+    def commit(self, done: Callable[[], None] = nothing) -> None:
         """A file is brought to the disk; of a pipe nothing more can be done."""
         try:
-            if self._is_file:
-                os.fsync(self._fd)
+            with whole:
+                if self._is_file:
+                    os.fsync(self._fd)
+                done()
         except OSError as error:
             raise cannot_write(self.name, error) from error
         finally:

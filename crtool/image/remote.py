@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from crtool.errors import CrtoolError, EnvironmentDiffers, ImageError, InternalError, NotFound, TargetError, UsageError
 from crtool.image.source import PIPE_SIZE, FileSource, PipeSource
 from crtool.image.trouble import Path, shown
+from crtool.kernel.interruption import nothing, whole
 
 if TYPE_CHECKING:
     from crtool.image.place import Place
@@ -95,17 +96,19 @@ class RemoteFile:
     def hand_over(self, heed: Callable[[], None]) -> None:
         """The store says by itself what it has, when the name is given."""
 
-    def commit(self) -> None:
+    def commit(self, done: Callable[[], None] = nothing) -> None:
         """Sends the last part, then gives the name."""
         try:
             with _told(self.name, writing=True):
                 self._file.close()
                 self._refuse_existing()
-                if self._temporary:
-                    self._store.mv(self._temporary, self._path)
-                else:
-                    self._file.commit()
-                self._file = None
+                with whole:
+                    if self._temporary:
+                        self._store.mv(self._temporary, self._path)
+                    else:
+                        self._file.commit()
+                    self._file = None
+                    done()
         finally:
             self.discard()
 

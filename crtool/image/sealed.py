@@ -32,6 +32,7 @@ from crtool.image.keys import Keys, Lock
 from crtool.image.place import Place
 from crtool.image.source import FileSource, PipeSource, read_bytes
 from crtool.image.trouble import Path, damaged
+from crtool.kernel.interruption import nothing
 
 __all__ = ["SealedPlace", "has_passphrase", "is_sealed", "unsealed"]
 
@@ -88,10 +89,10 @@ class SealedPlace:
         self._close()
         self._inner.hand_over(heed)
 
-    def commit(self) -> None:
+    def commit(self, done: Callable[[], None] = nothing) -> None:
         """Writes the last chunk, marked as such."""
         self._close()
-        self._inner.commit()
+        self._inner.commit(done)
 
     def _close(self) -> None:
         if self._closed:

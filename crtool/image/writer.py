@@ -32,6 +32,7 @@ from crtool.image.pipeline import BUFFER_SIZE, Pipeline
 from crtool.image.place import NewFile, Pipe, Place
 from crtool.image.trailer import ChunkHasher, pack_trailer, root_hash
 from crtool.image.trouble import Path, is_url
+from crtool.kernel.interruption import nothing
 from crtool.kernel.syscall import memory_address
 from crtool.record import replace
 
@@ -220,12 +221,17 @@ class ImageWriter:
         if self._header is not None:
             self.zeros(-self._submitted % self._header.page_size)
 
-    def finish(self, whole: Callable[[], None] = lambda: None, heed: Callable[[], None] | None = None) -> int:
+    def finish(
+        self,
+        whole: Callable[[], None] = nothing,
+        heed: Callable[[], None] | None = None,
+        done: Callable[[], None] = nothing,
+    ) -> int:
         """Writes the trailer, brings everything to the disk and the file to its name; returns its length in bytes.
 
         With *heed*, which is called now and then, it waits until the reader of a pipe has taken everything:
         EnvironmentDiffers if he does not. *whole* is called when all has been written, for the last time at which
-        nothing has happened yet.
+        nothing has happened yet, and *done* when all has.
         """
         header = self._header
         if header is None or self._hasher is None or self._submitted != header.data_length:
@@ -242,7 +248,7 @@ class ImageWriter:
         if heed is not None:
             self._place.hand_over(heed)
         whole()
-        self._place.commit()
+        self._place.commit(done)
         self.status = place.status if isinstance(place := self._file, NewFile) else None
         self._ended = True
         return header.file_length if self._sealed is None else self._sealed.length

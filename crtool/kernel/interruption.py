@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from threading import Thread
 
-__all__ = ["interrupt", "is_put_off", "start", "whole"]
+__all__ = ["forget", "interrupt", "is_put_off", "nothing", "start", "whole"]
 
 
 class _State:
@@ -63,3 +63,12 @@ def start(thread: Thread) -> None:
 def is_put_off() -> bool:
     """Whether something waits for the end of a block."""
     return _State.waiting is not None
+
+
+def forget() -> None:
+    """What waits for the end of a block has come too late: the work is done."""
+    _State.waiting = None
+
+
+def nothing() -> None:
+    """For whoever need not hear that a work is done."""

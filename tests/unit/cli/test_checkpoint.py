@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from crtool.cli.ending import finish
 from crtool.engine.checkpoint import checkpoint
 from crtool.engine.output import default_name
 from crtool.errors import UsageError
@@ -22,7 +23,7 @@ def test_by_default_the_target_goes_on_and_the_engine_names_the_image(run, engin
     assert 0 == ending.status
     expected = {"leave": "running", "force": False, "timeout": None, "live": "auto", "compress": "none", "lock": None}
     expected |= {"stdio": "refuse", "tcp": "keep", "unix": "refuse", "files": "names", "sysvipc": False}
-    expected |= {"exclude": "none", "parent": None}
+    expected |= {"exclude": "none", "parent": None, "done": finish}
     assert ("checkpoint", (4711, None), expected) == engine.call
 
 

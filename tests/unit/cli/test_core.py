@@ -15,7 +15,7 @@ def asked(monkeypatch):
     """What the engine was asked for."""
     calls = []
 
-    def core(*args, progress, keys, **options):
+    def core(*args, progress, keys, done, **options):
         calls.append((args, options))
         return CoreResult("core.10", 5 << 20, 10, 2, "/opt/my program")
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import pytest
 
+from crtool.cli.ending import finish
+
 from .engine import RESTART, child
 
 
@@ -35,6 +37,7 @@ def test_by_default_it_waits_and_says_nothing(run, engine):
         "lazy": False,
         "detach_image": False,
         "keys": None,
+        "done": finish,
     }
     assert ("restart", ("a.crt",), wanted) == (verb, arguments, options)
 
