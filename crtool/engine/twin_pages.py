@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from crtool.engine.room import is_limited
-from crtool.errors import RemoteCallError
+from crtool.errors import RemoteCallError, TargetDied
+from crtool.procfs.permission import has_rights_of_caller
 from crtool.puppet import postbox
 from crtool.puppet.twin import Twin
 from crtool.resources.memory import direct, pages
@@ -52,8 +53,9 @@ def copy_twin(
 ) -> None:
     """Lets *twin* write what of *extents* it can read itself, and copies the rest. *records*: its mappings."""
     size = pages.total(extents)
-    splicer, ends = _pipes_to(twin, sink) if size >= _LARGE else (None, ())
-    number = _door_to(twin, sink) if size >= _WORTH_IT and splicer is None else -1
+    trusted = size >= _WORTH_IT and _is_trusted(twin)
+    splicer, ends = _pipes_to(twin, sink) if size >= _LARGE and trusted else (None, ())
+    number = _door_to(twin, sink) if trusted and splicer is None else -1
     for readable, some in pages.readable(extents, records):
         done = 0
         if splicer is not None and not splicer.is_broken and readable:
@@ -61,6 +63,18 @@ def copy_twin(
         elif number >= 0 and readable:
             done = direct.write(twin.puppet, number, sink.position, some, sink.written)
         pages.copy(twin.tid, twin.memory, pages.after(some, done), sink)
+
+
+def _is_trusted(twin: Twin) -> bool:
+    """Whether *twin* may have anything open by which an image is written.
+
+    Whoever may trace it, as each process of the same user may, can take that from it (pidfd_getfd(2)), and write what
+    he likes to the image of a caller who has more rights.
+    """
+    try:
+        return has_rights_of_caller(twin.tid)
+    except TargetDied:
+        return False
 
 
 def _pipes_to(twin: Twin, sink: Sink) -> tuple[Splicer | None, tuple[int, ...]]:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from crtool.errors import TargetError
 
-__all__ = ["not_permitted", "user_name"]
+__all__ = ["has_rights_of_caller", "not_permitted", "user_name"]
 
 _CAP_SYS_PTRACE = 19
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
@@ -40,6 +40,21 @@ def not_permitted(pid: int, deed: str, proc: int | None = None) -> TargetError:
         if int(file.read()):
             return TargetError(cause, "run crtool as root, or allow it to the owner: sysctl kernel.yama.ptrace_scope=0")
     return TargetError(f"{cause}: it has more rights than crtool", "run crtool as root")
+
+
+def has_rights_of_caller(pid: int) -> bool:
+    """Whether who may trace process *pid* may trace the caller as well: same user, at least the same capabilities,
+    held in the same user namespace. TargetDied.
+    """
+    from crtool.procfs import ns, status  # noqa: PLC0415 - they stand on read.py, and that on this
+    from crtool.procfs.read import read  # noqa: PLC0415
+
+    its, ours = (status.parse(read(one, "status")) for one in (pid, os.getpid()))
+    return (
+        {its.uid.real, its.uid.effective, its.uid.saved} == {ours.uid.effective}
+        and not ours.capabilities.permitted & ~its.capabilities.permitted
+        and ns.inode(pid, "user") == ns.inode(os.getpid(), "user")
+    )
 
 
 def user_name(uid: int) -> str:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import mmap
 import os
 import resource
 import signal
+import stat
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from crtool.abi.capability import CAP_DATA, CAP_HEADER
+from crtool.abi.prctl import PR_SET_DUMPABLE
 from crtool.engine import twin_pages
 from crtool.engine.checkpoint import checkpoint
 from crtool.engine.restart import restart
 from crtool.engine.verify import verify
-from crtool.errors import EnvironmentDiffers
+from crtool.errors import EnvironmentDiffers, TargetDied
+from crtool.kernel.process import pidfd_getfd, pidfd_open
+from crtool.kernel.syscall import syscall
 from crtool.procfs import stat as stat_file
 from crtool.procfs.read import read
-from crtool.procfs.tasks import children
+from crtool.procfs.tasks import children, processes
+from crtool.puppet.twin import NAME
 from crtool.resources.memory import direct
 
 from .victim import HIDDEN, changed, victim
@@ -181,3 +190,76 @@ def test_what_is_written_to_meanwhile_is_in_the_image_as_it_was(tmp_path: Path, 
         os.kill(result.pid, signal.SIGTERM)
 
         assert 0 == os.waitstatus_to_exitcode(os.waitpid(result.pid, 0)[1])
+ID = 54321
+NO_IMAGE, IMAGE = 0, 1
+
+
+def give_up_rights(memory: mmap.mmap | None = None) -> None:
+    """As a process of an ordinary user's, which crtool's caller, root, does not trust."""
+    os.setgroups([])
+    os.setresgid(ID, ID, ID)
+    os.setresuid(ID, ID, ID)
+    syscall("prctl", PR_SET_DUMPABLE, 1)
+
+
+def children_of(parent: int) -> list[int]:
+    """Also those that no wait(2) tells of."""
+    found = []
+    for pid in processes():
+        with suppress(TargetDied):
+            found += [pid] if stat_file.parse(read(pid, "stat")).ppid == parent else []
+    return found
+
+
+def steal(pid: int) -> int:
+    """Whether somebody of that user gets hold of a file that a twin of *pid* has open: IMAGE if he does."""
+    child = os.fork()
+    if child == 0:
+        found = NO_IMAGE
+        try:
+            twins = [one for one in children_of(pid) if Path(f"/proc/{one}/comm").read_bytes() == NAME + b"\n"]
+            give_up_rights()
+            for twin in twins:
+                pidfd = pidfd_open(twin)
+                for number in range(8):
+                    with suppress(OSError):
+                        if stat.S_ISREG(os.fstat(pidfd_getfd(pidfd, number)).st_mode):
+                            found = IMAGE
+        except Exception:  # noqa: BLE001 - of a fork
+            traceback.print_exc()
+            found = 2
+        finally:
+            os._exit(found)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_nobody_with_fewer_rights_gets_the_image(tmp_path: Path, told: list[int]) -> None:
+    """A twin is a process of its owner's user, who can take what it has open: pidfd_getfd(2)."""
+    image = str(tmp_path / "image.crt")
+    stolen = set()
+
+    with victim(prelude=give_up_rights) as pid:
+        checkpoint(pid, image, progress=lambda progress: stolen.add(steal(pid)))
+
+    verify(image)
+    assert {NO_IMAGE} == stolen
+    assert [] == told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give up what is his")
+def test_nor_does_root_without_his_capabilities(tmp_path: Path, told: list[int]) -> None:
+    """As in a container: the number is root's, and that is all."""
+
+    with victim(prelude=drop_capabilities) as pid:
+        checkpoint(pid, str(tmp_path / "image.crt"))
+
+    verify(tmp_path / "image.crt")
+    assert [] == told
+
+
+def drop_capabilities(memory: mmap.mmap) -> None:
+    """All of them (capset(2))."""
+    header = ctypes.create_string_buffer(CAP_HEADER)
+    data = ctypes.create_string_buffer(CAP_DATA.size)
+    syscall("capset", ctypes.addressof(header), ctypes.addressof(data))
