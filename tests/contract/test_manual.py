@@ -132,6 +132,7 @@ def test_links_lead_somewhere(page):
 def command_lines(line: str):
     """The words of every call of crtool in a line of shell."""
     line = re.sub(r"^\s*(\$|#)? *", "", line)
+    line = re.sub(r"<\([^)]*\)", "/dev/fd/63", line)  # a process substitution is a file
     for part in re.split(r"\||&&|;|&(?!\d)", line):
         words = shlex.split(part, comments=True) if part.count('"') % 2 == 0 and part.count("'") % 2 == 0 else []
         while "crtool" in words:
