@@ -53,13 +53,16 @@ def served(child: LazyChild, image: Path, patience: float) -> Iterator[Thread]:
         writer.finish()
     time.sleep(0.3)  # the fork is to be heard of before anything is brought
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    held, holding = os.pipe()
+    os.close(holding)  # everybody runs
     with ImageReader.open(image) as reader, here, there:
         door = _Door(child.pid, os.dup(child.door), (Piece(child.start, len(DATA), 0),))
-        thread = Thread(target=_serve, args=(VerifiedReader(reader), [door], there, patience), daemon=True)
+        thread = Thread(target=_serve, args=(VerifiedReader(reader), [door], there, held, patience), daemon=True)
         thread.start()
         yield thread
         thread.join(10)
         assert not thread.is_alive()
+    os.close(held)
 
 
 def area(child: LazyChild, pid: int) -> int:
