@@ -52,7 +52,7 @@ def as_caller(snapshot: Snapshot, warn: Callable[[str], None]) -> Snapshot:
 
 
 def _credentials() -> CredentialsRecord:
-    status = status_file.parse(read(os.getpid(), "status"))
+    status = status_file.later(read(os.getpid(), "status"))
     uid, gid, sets = status.uid, status.gid, status.capabilities
     held = sets.permitted if uid.effective == 0 else 0
     return CredentialsRecord(

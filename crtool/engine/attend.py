@@ -70,7 +70,7 @@ def sent_by_somebody(info: signal.struct_siginfo) -> bool:
 def _handles(pid: int, number: int) -> bool:
     """Whether a process catches, ignores, or blocks (to read it later) a signal."""
     try:
-        known = status.parse(read.read(pid, "status"))
+        known = status.later(read.read(pid, "status"))
     except TargetError:
         return True  # it ends by itself just now
     return bool((known.caught | known.ignored | known.blocked) >> (number - 1) & 1)

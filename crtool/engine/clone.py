@@ -175,7 +175,7 @@ def _end(roots: Sequence[int]) -> None:
     firsts = []
     for child in Walk()(os.getpid()) if roots else ():
         with suppress(TargetDied, OSError):
-            numbers = status_file.parse(read(child, "status")).ns_pid
+            numbers = status_file.later(read(child, "status")).ns_pid
             if numbers[-1] == 1 and os.readlink(f"/proc/{child}/ns/pid") in spaces:
                 os.kill(child, signal.SIGKILL)
                 firsts.append(child)

@@ -55,7 +55,7 @@ class Owner:
     def is_home(self) -> bool:
         """Whether one of the signs is gone. Nothing that was on the way in the thread is made any more then."""
         try:
-            if status_file.parse(read(self.pid, "status", self.tid)).blocked != self.blocked:
+            if status_file.later(read(self.pid, "status", self.tid)).blocked != self.blocked:
                 return True
             return all(mapping.start != self.scratch for mapping in maps_file.parse(read(self.pid, "maps", self.tid)))
         except TargetDied:
@@ -122,7 +122,7 @@ def bury(owner: int, twins: list[int], patience: float) -> None:
     numbers = []
     for tid in twins:
         with suppress(TargetDied):
-            numbers.append(status_file.parse(read(tid, "status")).ns_pid)
+            numbers.append(status_file.later(read(tid, "status")).ns_pid)
     try:
         with suppress(TargetDied), Frozen(owner, lambda root: [root], deadline_in(patience), {}) as frozen:
             process = frozen.processes[owner]

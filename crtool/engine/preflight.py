@@ -194,7 +194,7 @@ def _ancestors() -> list[int]:
         line = [os.getpid()]
         try:
             while line[-1] > 0:
-                line.append(status_file.parse(read(line[-1], "status")).ppid)
+                line.append(status_file.later(read(line[-1], "status")).ppid)
         except TargetDied:
             continue  # it has ended: its child has another parent now
         return line
@@ -202,7 +202,7 @@ def _ancestors() -> list[int]:
 
 def _status(pid: int) -> Status:
     try:
-        return status_file.parse(read(pid, "status"))
+        return status_file.later(read(pid, "status"))
     except TargetDied:
         with suppress(ProcessLookupError):
             try:
@@ -228,7 +228,7 @@ def _is_over(pid: int) -> bool:
 
 
 def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
-    status = seen.statuses[pid] = status_file.parse(read(pid, "status"))
+    status = seen.statuses[pid] = status_file.later(read(pid, "status"))
     door = None if _has_ended(status) else living_thread(pid)
     if door is None:
         if len(status.ns_pid) > 1:
@@ -242,7 +242,7 @@ def _survey_process(report: Report, pid: int, seen: _Seen) -> None:
     privileged = False
     for tid in threads(pid):
         with suppress(TargetDied):
-            its = status_file.parse(read(pid, "status", tid))
+            its = status_file.later(read(pid, "status", tid))
             report.obstacles.extend(arch_prctl.obstacles(pid, its))
             if its.tracer_pid:
                 report.obstacles.append(traced_by(pid, tid, its.tracer_pid))

@@ -387,7 +387,7 @@ def future_locks(space: AddressSpace, held: HeldProcess) -> int:
     text = read(door, "status")
     if b"\nVmLck:\t       0 kB\n" in text:
         return 0
-    status = status_file.parse(text)
+    status = status_file.later(text)
     if status.memory is None:
         return 0
     flags = [entry.flags for entry in space.smaps()]

@@ -113,7 +113,7 @@ def traced_by(pid: int, tid: int, tracer: int) -> Obstacle:
 def tracer_of(pid: int, tid: int) -> int:
     """The TID of its tracer, 0 if there is none."""
     with suppress(TargetDied):
-        return status_file.parse(read(pid, "status", tid)).tracer_pid
+        return status_file.later(read(pid, "status", tid)).tracer_pid
     return 0
 
 

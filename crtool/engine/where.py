@@ -45,7 +45,7 @@ def choose(snapshot: Snapshot, *, pidns: bool | None, clock: ClockPolicy) -> Pla
 
     Raises EnvironmentDiffers where what is wanted cannot be.
     """
-    capabilities = status_file.parse(read(os.getpid(), "status")).capabilities.effective
+    capabilities = status_file.later(read(os.getpid(), "status")).capabilities.effective
     may_make = bool(capabilities & cap.bit(cap.CAP_SYS_ADMIN))
     may_choose = may_make or bool(capabilities & cap.bit(cap.CAP_CHECKPOINT_RESTORE))
     numbers = numbers_of(snapshot)

@@ -49,7 +49,7 @@ def has_rights_of_caller(pid: int) -> bool:
     from crtool.procfs import ns, status  # noqa: PLC0415 - they stand on read.py, and that on this
     from crtool.procfs.read import read  # noqa: PLC0415
 
-    its, ours = (status.parse(read(one, "status")) for one in (pid, os.getpid()))
+    its, ours = (status.later(read(one, "status")) for one in (pid, os.getpid()))
     return (
         {its.uid.real, its.uid.effective, its.uid.saved} == {ours.uid.effective}
         and not ours.capabilities.permitted & ~its.capabilities.permitted

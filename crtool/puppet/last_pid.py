@@ -53,5 +53,5 @@ def bear(batch: Batch, request: EcloneRequest, *, must: bool) -> Call:
 
 def has_pids(tid: int, pids: Sequence[int]) -> bool:
     """Whether the innermost numbers of task *tid* are *pids*."""
-    found = status_file.parse(read(tid, "status")).ns_pid
+    found = status_file.later(read(tid, "status")).ns_pid
     return not pids or found[-len(pids) :] == tuple(pids)

@@ -125,8 +125,8 @@ def _undo(held: HeldProcess, tid: int) -> None:
 
 def number_in(owner: int, tid: int) -> int:
     """The PID of *tid*, dead or alive, as *owner* knows it."""
-    depth = len(status_file.parse(read(owner, "status")).ns_pid)
-    return status_file.parse(read(tid, "status")).ns_pid[depth - 1]
+    depth = len(status_file.later(read(owner, "status")).ns_pid)
+    return status_file.later(read(tid, "status")).ns_pid[depth - 1]
 
 
 def bury(owner: HeldProcess, maps: Sequence[Mapping], number: int) -> bool:

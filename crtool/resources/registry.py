@@ -143,7 +143,7 @@ class Born:
 
 def born(puppet: Puppet) -> Born:
     """The settings of a newborn; all that are born from it in turn have the same."""
-    status = status_file.parse(read(puppet.pid, "status"))
+    status = status_file.later(read(puppet.pid, "status"))
     batch = Batch()
     process = _dump_process_settings(puppet.pid, batch)
     thread = _dump_thread_settings(puppet.pid, status, batch)

@@ -167,7 +167,7 @@ def _naming(pids: Sequence[int], who_has: Callable[[int], str]) -> Iterator[None
 
 def _bury(puppet: Newborn, parent: Newborn | None) -> None:
     """Ends somebody who was born with a wrong number."""
-    number = status_file.parse(read(puppet.pid, "status")).ns_pid[-1]
+    number = status_file.later(read(puppet.pid, "status")).ns_pid[-1]
     _end(puppet)
     if parent is not None:
         parent.call("wait4", number, 0, _WALL, 0, must=False)

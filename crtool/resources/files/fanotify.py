@@ -123,7 +123,7 @@ def dump(
     if unread:
         lost(file, f"what fanotify had to tell and nobody has read ({unread} bytes)")
     group = group_of(file.info)
-    privileged = bool(status_file.parse(read(file.pid, "status")).capabilities.effective & _ADMIN)
+    privileged = bool(status_file.later(read(file.pid, "status")).capabilities.effective & _ADMIN)
     with Places() as places:
         marks = tuple(_mark(mark, file, inode, places) for mark in group.marks)
     return FanotifyRecord(file.flags, group.flags, group.event_flags, privileged, marks)

@@ -64,7 +64,7 @@ class UnixSockets:
 
     def _groups_of(self, pid: int) -> tuple[int, ...]:
         if pid not in self._groups:
-            self._groups[pid] = tuple(sorted(status_file.parse(read(pid, "status")).groups))
+            self._groups[pid] = tuple(sorted(status_file.later(read(pid, "status")).groups))
         return self._groups[pid]
 
     def settle(self, record: UnixRecord, index_of: Callable[[int, tuple[int, int]], int]) -> UnixRecord:
