@@ -20,7 +20,6 @@ from typing import NamedTuple
 
 from crtool.kernel import bpf_iter, btf, read_ahead
 from crtool.kernel.bpf_iter import FILE, R1, R2, R6, R7, R8, R9, R10, Program
-from crtool.kernel.read_ahead import Trace
 
 __all__ = ["FileCensus", "Standing", "prepare"]
 
@@ -63,19 +62,20 @@ class FileCensus:
 
     def look(self, tid: int) -> list[Standing]:
         """The descriptors of thread *tid*, in order; raises OSError."""
-        told = self._kept.told if self._kept is not None else (lambda _trace: 0)
+        told = self._kept.told if self._kept is not None else (lambda _mode, _pages, _usual: 0)
         return [_standing(told, *words) for words in _RECORD.iter_unpack(bpf_iter.run(self._fd, tid=tid))]
 
 
 def _standing(
-    told: Callable[[Trace], int],
+    told: Callable[[int, int, int], int],
     fd: int, file: int, mount: int, dentry: int, closing: int, show: int, locks: int, owner: int, position: int,
     flags: int, number: int, inode: int, signal: int, mode: int, pages: int, usual: int,
 ) -> Standing:  # fmt: skip
     flags &= ~os.O_CLOEXEC  # of a description it means nothing: fdinfo shows that of the descriptor
     if closing >> (fd & 63) & 1:
         flags |= os.O_CLOEXEC
-    path = (mount, dentry, flags & (os.O_PATH | os.O_ACCMODE), told(Trace(mode, pages, usual)))
+    advice = told(mode, pages, usual)  # of which only who may read is asked
+    path = (mount, dentry, flags & (os.O_PATH | os.O_ACCMODE if advice else os.O_PATH), advice)
     return Standing(fd, file, path, flags, position, number, inode, locks != 0, show != 0, (owner | signal) != 0)
 
 

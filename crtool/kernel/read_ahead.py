@@ -65,12 +65,13 @@ class Advice:
 
     def of(self, fd: int) -> int:
         """What was told about *fd*, a regular file open for reading; raises OSError."""
-        return self.told(self._trace(fd))
+        trace = self._trace(fd)
+        return self.told(trace.mode, trace.pages, trace.usual)
 
-    def told(self, trace: Trace) -> int:
-        """What left this trace."""
-        sequential = SEQUENTIAL if trace.pages == 2 * trace.usual != 0 else 0
-        return sequential | (RANDOM if trace.mode & self._random else 0) | (NO_REUSE if trace.mode & self._once else 0)
+    def told(self, mode: int, pages: int, usual: int) -> int:
+        """What left that trace, as of :class:`Trace`: of which there may be tens of thousands."""
+        sequential = SEQUENTIAL if pages == 2 * usual != 0 else 0
+        return sequential | (RANDOM if mode & self._random else 0) | (NO_REUSE if mode & self._once else 0)
 
     def _trace(self, fd: int) -> Trace:
         talk = ctypes.create_string_buffer(_TALK.pack(fd, 0, 0, 0), _TALK.size)
