@@ -40,7 +40,7 @@ __all__ = ["Guardian", "bury"]
 _WELL = b"."
 _PATIENCE = 30.0  # seconds after which a parent that cannot be stopped, or does not come home, is given up
 _PAUSE, _LONG_PAUSE = 0.002, 0.1
-_OWNER = struct.Struct("<iiQQ")  # the fields of Owner
+_OWNER = struct.Struct("<iiQQQQ")  # the fields of Owner
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Owner:
     tid: int
     scratch: int  # where the scratch mapping begins: who comes home unmaps it, unless seccomp might forbid that
     blocked: int  # the signals that the thread blocks while it is away
+    low: int  # bounds of the ways home on the stack: whose stack pointer lies there still walks
+    high: int
 
     def is_home(self) -> bool:
         """Whether one of the signs is gone. Nothing that was on the way in the thread is made any more then."""
@@ -103,8 +105,9 @@ class Guardian:
 
     def expect(self, held: HeldProcess) -> None:
         """A twin of *held* is about to be born."""
-        tid = held.caller.tid
-        os.write(self._writer, _OWNER.pack(held.pid, tid, held.scratch.start, ptrace.signal_mask(tid)))
+        tid, (low, content) = held.caller.tid, held.original()
+        signs = held.scratch.start, ptrace.signal_mask(tid), low, low + len(content)
+        os.write(self._writer, _OWNER.pack(held.pid, tid, *signs))
 
     def dismiss(self) -> None:
         """All twins are buried."""
@@ -114,10 +117,11 @@ class Guardian:
             os.waitpid(self._pid, 0)
 
 
-def bury(owner: int, twins: list[int], patience: float) -> None:
+def bury(owner: int, twins: list[int], patience: float, ways: range = range(0)) -> None:
     """Stops process *owner* and lets it wait for its dead *twins*; CrtoolError if that cannot be.
 
-    What has ended in the meantime is passed over: its children are somebody else's now.
+    What has ended in the meantime is passed over: its children are somebody else's now. Nothing is done while a
+    thread's stack pointer lies in *ways*: to call from another place on that stack would make it grow.
     """
     numbers = []
     for tid in twins:
@@ -126,7 +130,7 @@ def bury(owner: int, twins: list[int], patience: float) -> None:
     try:
         with suppress(TargetDied), Frozen(owner, lambda root: [root], deadline_in(patience), {}) as frozen:
             process = frozen.processes[owner]
-            if process.held is None:
+            if process.held is None or any(thread.registers.sp in ways for thread in process.held.threads.values()):
                 return
             maps = maps_file.parse(read(process.door, "maps"))
             _leave(twins)
@@ -184,5 +188,5 @@ def _bury_dead(owner: Owner) -> bool:
     mine = owner.twins()
     dead = [stat.pid for stat in mine if stat.is_zombie]
     if dead:
-        bury(owner.pid, dead, 5.0)
+        bury(owner.pid, dead, 5.0, range(owner.low, owner.high))
     return not mine
