@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterable
 
 from crtool.abi.syscalls_x86_64 import NUMBERS
 from crtool.arch.x86_64_registers import CODE_BEFORE_CALL, Registers
@@ -27,8 +28,10 @@ __all__ = [
     "SET_FLAGS",
     "TASK_SIZE",
     "Gadgets",
+    "Pieces",
     "Registers",
-    "find_gadgets",
+    "find_pieces",
+    "gadgets",
     "home",
     "home_size",
     "is_limited",
@@ -95,23 +98,39 @@ class Gadgets:
     sigreturn: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """Where in some code the pieces of :class:`Gadgets` lie: offsets, -1 for what it has not."""
+
+    call: int
+    restorer: int
+    pop: int
+
+
 _CALL = re.compile(rb"\x0f\x05(?:\x31[\xc9\xd2\xf6\xff]|\x45\x31[\xc0\xc9\xd2\xdb])*\xc3")
 _RESTORER = re.compile(rb"(?:\x48\xc7\xc0\x0f\x00\x00\x00|\xb8\x0f\x00\x00\x00)\x0f\x05")
 _POP = re.compile(rb"\x58\xc3")
 
 
-def find_gadgets(code: list[tuple[int, bytes]]) -> Gadgets | None:
-    """Looks for the gadgets in *code*, pairs of address and executable bytes; None where they are missing."""
+def find_pieces(code: bytes) -> Pieces:
+    """What *code* has that gadgets can be made of."""
+    restorer = _RESTORER.search(code)
+    found = (_CALL.search(code), restorer, None if restorer else _POP.search(code))
+    return Pieces(*(match.start() if match else -1 for match in found))
+
+
+def gadgets(code: Iterable[tuple[int, Pieces]]) -> Gadgets | None:
+    """Puts gadgets together from pieces, each with the address of its code; None where some are missing."""
     call = restorer = pop = 0
-    for address, content in code:
-        if not call and (found := _CALL.search(content)):
-            call = address + found.start()
-        if not restorer and (found := _RESTORER.search(content)):
-            restorer = address + found.start()
-        if not pop and (found := _POP.search(content)):
-            pop = address + found.start()
-        if call and restorer:
-            return Gadgets(call, (restorer,))
+    for address, pieces in code:
+        if not call and pieces.call >= 0:
+            call = address + pieces.call
+        if not restorer and pieces.restorer >= 0:
+            restorer = address + pieces.restorer
+        if not pop and pieces.pop >= 0:
+            pop = address + pieces.pop
+    if call and restorer:
+        return Gadgets(call, (restorer,))
     if call and pop:
         return Gadgets(call, (pop, NUMBERS["rt_sigreturn"], call))
     return None

@@ -82,6 +82,12 @@ class Mapping:
 _DRAFT: Any = dataclass(type("_DRAFT", (), {"__annotations__": Mapping.__annotations__}))
 
 
+# Lines parsed lately. A tree looked at while it runs, and again while it stands still, has mostly the same ones,
+# and so have its processes among themselves.
+_lately: dict[bytes, Mapping] = {}
+_MANY = 1 << 15  # lines, some 10 MiB
+
+
 @lru_cache(maxsize=4)  # children that were forked and have not done much since have the text of their brothers
 def parse(data: bytes) -> tuple[Mapping, ...]:
     """The mappings in the order of their addresses; ProcfsError with the line that has another form."""
@@ -90,7 +96,14 @@ def parse(data: bytes) -> tuple[Mapping, ...]:
     if not lines[-1]:
         del lines[-1]
     met = Met()
-    return tuple([parse_line(line, met) for line in lines])
+    if len(_lately) > _MANY:
+        _lately.clear()
+    return tuple([_lately.get(line) or _parse_new(line, met) for line in lines])
+
+
+def _parse_new(line: bytes, met: Met) -> Mapping:
+    _lately[line] = mapping = parse_line(line, met)
+    return mapping
 
 
 def of_brothers(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:

@@ -223,3 +223,23 @@ def test_twenty_thousand_mappings_are_fast() -> None:
 
     assert 20_000 == len(found)
     assert best < 0.2
+
+
+def test_lines_that_were_there_before_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a process that has changed a little between two looks."""
+    first = read(os.getpid(), "maps")
+    before = maps.parse(first)
+    new = b"7000-8000 rw-p 00000000 00:00 0 \n"
+    parsed = []
+    parse_line = maps.parse_line
+
+    def note(line: bytes, met: maps.Met) -> Mapping:
+        parsed.append(line)
+        return parse_line(line, met)
+
+    monkeypatch.setattr(maps, "parse_line", note)
+    now = maps.parse(new + first)
+
+    assert [new.rstrip(b"\n")] == parsed
+    assert before == now[1:]
+    assert Mapping(0x7000, 0x8000, True, True, False, False, 0, 0, 0, 0, b"", False) == now[0]
