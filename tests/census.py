@@ -1,14 +1,13 @@
 """What there is around a test, before and after it: it has to be the same.
 
-Only what is ours is looked at, since others run tests on the same machine: this process, everybody below it, and its
-own folder of temporary files.
+Only what is ours is looked at, since others run tests on the same machine: this process, everybody below it, its own
+folder of temporary files, and what :mod:`tests.surroundings` can tell from that of others.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import re
 import signal
 import sys
 import time
@@ -17,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests import below
+from tests import below, surroundings
+from tests.surroundings import TEMPORARY
 
 __all__ = ["Census", "end", "left_in", "settled", "take"]
 
@@ -25,8 +25,6 @@ PATIENCE = 10.0
 """Seconds that those may take to end who are on their way: guardians, keepers, the dying."""
 MOMENT = 1.0
 """Seconds that a thread may take to close its files."""
-TEMPORARY = re.compile(r"\.crtool-|\.(.+\.)?[0-9a-f]{16}$")
-"""How crtool calls what it makes for a moment, beside an image or a socket."""
 _WALL = 0x40000000  # waitpid(2): children of every kind
 CACHES = ("/proc", "/dev/null")
 """What is opened once and kept: by crtool.procfs.read and by pytest."""
@@ -41,6 +39,9 @@ class Census:
     groups: bytes
     mounts: frozenset[bytes]
     descriptors: frozenset[tuple[int, str]] | None  # None: whatever they are
+    names: frozenset[str]  # of files and network interfaces
+    objects: frozenset[str]  # of IPC
+    settings: frozenset[str]  # /proc/sys
 
     def left(self, before: Census) -> list[str]:
         """What there is more, or other, than *before*, in words."""
@@ -48,6 +49,9 @@ class Census:
         found += [f"mount {line.decode(errors='replace')}" for line in sorted(self.mounts ^ before.mounts)]
         if self.descriptors is not None and before.descriptors is not None:
             found += [f"descriptor {fd}: {link}" for fd, link in sorted(self.descriptors - before.descriptors)]
+        found += [f"file {path}" for path in sorted(self.names - before.names)]
+        found += [f"object {text}" for text in sorted(self.objects - before.objects)]
+        found += [f"setting {text}" for text in sorted(self.settings - before.settings)]
         if self.namespaces != before.namespaces:
             found.append(f"namespaces {self.namespaces}, not {before.namespaces}")
         if self.groups != before.groups:
@@ -67,6 +71,9 @@ def take(folder: bytes) -> Census:
             if folder in line or b"crtool" in line
         ),
         frozenset(_descriptors()),
+        frozenset(surroundings.names()),
+        frozenset(surroundings.objects()),
+        frozenset(surroundings.settings()),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests import census, machine
+from tests import census, machine, surroundings
 
 QUICK = ("unit", "contract")
 STRICT = os.environ.get("CI", "").lower() in ("1", "true")
@@ -37,9 +37,20 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What this process makes is told from what other workers make; ``tmp_path`` stays where it is."""
+    tmp_path_factory.getbasetemp()
+    with surroundings.enclosed():
+        yield
+
+
 @pytest.fixture(autouse=True)
-def nothing_stays(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fails a test that leaves a process, a mount, or a temporary file of crtool's, and ends what it left.
+def nothing_stays(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, own_surroundings: None
+) -> Iterator[None]:
+    """Fails a test that leaves a process, a mount, a file or an object of IPC, or another setting of the kernel's; ends
+    whom it left.
 
     The quick ones must not leave a descriptor open either.
     """

@@ -26,7 +26,7 @@ def run(folder: Path, needs: str, *options: str) -> subprocess.CompletedProcess[
     test = folder / "test_made_up.py"
     test.write_text(MADE_UP.format(needs=needs))
     words = ("-p", "tests.conftest", "-p", "no:cacheprovider", "-c", "pyproject.toml", "--rootdir", str(folder))
-    command = [sys.executable, "-m", "pytest", *words, *options, str(test)]
+    command = [sys.executable, "-m", "pytest", *words, "--basetemp", str(folder / "of its own"), *options, str(test)]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 

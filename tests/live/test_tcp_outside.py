@@ -131,12 +131,16 @@ class Target:
 
 @pytest.fixture(autouse=True)
 def network() -> Iterator[None]:
-    """For each test a network namespace, where every table of ours is the test's: other tests make some beside it."""
+    """For each test a network namespace, where every table of ours is the test's: other tests make some beside it.
+
+    At its end there is none.
+    """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     syscall("unshare", CLONE_NEWNET)
     try:
         tun.set_link(b"lo", 65536, up=True)
         yield
+        assert set() == tables()
     finally:
         syscall("setns", home, CLONE_NEWNET)
         os.close(home)

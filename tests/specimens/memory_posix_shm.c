@@ -2,22 +2,7 @@
 #include "memory.h"
 #include "peer.h"
 
-#include <dirent.h>
-
 static char name[64];
-
-/* The object must outlive this program, whose image may be restarted once more: older runs are tidied up. */
-static void tidy_up(void) {
-    DIR *folder = opendir("/dev/shm");
-    specimen_check(folder);
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        struct stat status;
-        if (strncmp(entry->d_name, "specimen-", 9) == 0 && fstatat(dirfd(folder), entry->d_name, &status, 0) == 0 &&
-            status.st_mtime < time(NULL) - 3600)
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    }
-    closedir(folder);
-}
 
 static void child(struct peer *me) {
     int fd = shm_open(name, O_RDWR, 0600);
@@ -30,8 +15,8 @@ static void child(struct peer *me) {
 }
 
 int main(void) {
-    snprintf(name, sizeof name, "/specimen-%d", (int)getpid());
-    tidy_up();
+    /* Whoever runs this removes it: it must outlive this program, whose image may be restarted once more. */
+    snprintf(name, sizeof name, "/specimen-%s", specimen_mark());
     int fd = shm_open(name, O_RDWR | O_CREAT | O_TRUNC, 0600);
     specimen_check(fd >= 0 && ftruncate(fd, 8 * PAGE) == 0);
     char *area = memory_map_file(fd, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 0);

@@ -13,7 +13,7 @@ static void child(struct peer *me) {
 
 int main(void) {
     char name[64];
-    snprintf(name, sizeof name, "/specimen-%d", (int)getpid());
+    snprintf(name, sizeof name, "/specimen-%s", specimen_mark());
     int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
     specimen_check(fd >= 0 && ftruncate(fd, 8 * PAGE) == 0);
     specimen_equal(shm_unlink(name), 0);

@@ -8,7 +8,7 @@
 
 static inline const char *mqueue_name(void) {
     static char name[64];
-    snprintf(name, sizeof name, "/specimen-%d", getpid());
+    snprintf(name, sizeof name, "/specimen-%s", specimen_mark());
     return name;
 }
 static inline int mqueue_new(int flags, long most, long largest) {

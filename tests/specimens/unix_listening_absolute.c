@@ -3,7 +3,7 @@
 
 int main(void) {
     static char path[108];
-    snprintf(path, sizeof path, "/tmp/crtool-unix-%d", (int)getpid());
+    snprintf(path, sizeof path, "/tmp/specimen-%s", specimen_mark());
     int listener = unix_listening(SOCK_STREAM, path, 5);
     specimen_check(chmod(path, 0640) == 0);
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from crtool.arch import cpu
+from tests import surroundings
 
 from . import warm
 from .catalogue import Specimen, build
@@ -76,11 +77,13 @@ class Run:
         self.waiting: warm.Command | subprocess.Popen[bytes] | None = None  # the crtool that waits for the root
         self.images = 0
         program = build(specimen)
+        self.mark = surroundings.mark()
+        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "SPECIMEN_MARK": self.mark}
         with open(os.devnull, "rb") as nothing:
             out = os.open(self.out, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             self.target = subprocess.Popen(
-                [*prefix, str(program)], cwd=self.work, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
-                stdin=nothing, stdout=out, stderr=out, start_new_session=True, **self.identity,
+                [*prefix, str(program)], cwd=self.work, env=environment, stdin=nothing, stdout=out, stderr=out,
+                start_new_session=True, **self.identity,
             )  # fmt: skip
             if user is not None:
                 os.chown(self.out, user.id, user.id)
@@ -204,6 +207,7 @@ class Run:
         self.target.poll()
         end(self._left_over())
         self.target.poll()
+        surroundings.remove_named(f"specimen-{self.mark}")
 
     def printed(self) -> bytes:
         return self.out.read_bytes()
