@@ -2,6 +2,7 @@
 
 It is written before anybody runs, without a name (O_TMPFILE), so that nothing is left of it however crtool ends, and
 given its name when everything runs. A file system that has no files without names gets a hidden one beside it.
+It replaces a file or a symbolic link of its name, and nothing is ever written through these; anything else stays.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from contextlib import suppress
 
 from crtool.errors import EnvironmentDiffers
-from crtool.image.place import NO_TMPFILE
+from crtool.image.place import NO_TMPFILE, folder_at
+from crtool.kernel.interruption import whole
 
 __all__ = ["Pidfile", "judge_pidfile"]
+
+# Whatever the umask is: who may write it decides whom the caller ends by "kill $(cat FILE)".
+_MODE = 0o644
 
 
 def judge_pidfile(path: str) -> None:
@@ -28,10 +34,25 @@ def judge_pidfile(path: str) -> None:
 
 
 def _folder_of(path: str) -> int:
-    """A descriptor (O_PATH) of the folder; OSError if there is none, or a folder itself has the name."""
-    if os.path.isdir(path):
+    """A descriptor (O_PATH) of the folder; OSError if there is none, or something has the name that is not replaced."""
+    folder = folder_at(os.fsencode(os.path.dirname(path)))
+    try:
+        _require_replaceable(folder, os.path.basename(path))
+    except BaseException:
+        os.close(folder)
+        raise
+    return folder
+
+
+def _require_replaceable(folder: int, name: str) -> None:
+    try:
+        mode = os.lstat(name or ".", dir_fd=folder).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    return os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        raise OSError(errno.EEXIST, "it is no regular file, and stays")
 
 
 def _cannot_be_written(path: str, error: OSError) -> EnvironmentDiffers:
@@ -49,7 +70,8 @@ class Pidfile:
         self._has_name = False
         self._folder = self._fd = -1
         try:
-            self._folder = _folder_of(path)
+            with whole:
+                self._folder = _folder_of(path)
             self._fd = self._open()
             os.write(self._fd, b"%d\n" % pid)
         except OSError as error:
@@ -59,11 +81,11 @@ class Pidfile:
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CLOEXEC
         try:
-            return os.open(".", flags | os.O_TMPFILE, 0o666, dir_fd=self._folder)
+            return os.open(".", flags | os.O_TMPFILE, _MODE, dir_fd=self._folder)
         except OSError as error:
             if error.errno not in NO_TMPFILE:
                 raise
-        fd = os.open(self._hidden, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self._folder)
+        fd = os.open(self._hidden, flags | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=self._folder)
         self._has_name = True
         return fd
 

@@ -20,6 +20,7 @@ from crtool.engine.show import show
 from crtool.engine.verify import verify
 from crtool.errors import EnvironmentDiffers, ImageError, NotFound, ParentMissing, TargetError, UsageError
 from crtool.image.keys import Keys
+from crtool.image.place import folder_at, require_replaceable
 from crtool.image.reader import ImageReader
 from crtool.image.trouble import shown
 from crtool.record import dataclass
@@ -86,7 +87,12 @@ class ImageFile:
         return os.path.join(folder, f".{name}.run")
 
     def newest(self, report: Report) -> str | None:
-        """The image, if it is there. There is none to step back to: whoever restarts it sees whether it is whole."""
+        """The image, if it is there. There is none to step back to: whoever restarts it sees whether it is whole.
+
+        UsageError if it could be no image of this job's: a named pipe, say, for whose writer it would wait.
+        """
+        with suppress(FileNotFoundError):
+            require_replaceable(os.stat(self.path).st_mode, shown(self.path))
         return self.path if os.path.lexists(self.path) else None
 
     def next(self) -> str:
@@ -253,6 +259,8 @@ def prune(
     """
     if keep < 1:
         raise UsageError("at least one image has to be kept", "to remove all of them, remove the folder")
+    with suppress(OSError):  # of which images_in tells
+        os.close(folder_at(os.fsencode(folder)))
     kept: list[str] = []
     damaged: list[str] = []
     partial: list[str] = []

@@ -20,12 +20,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from crtool import faults
-from crtool.errors import InternalError, UsageError
+from crtool.errors import EnvironmentDiffers, InternalError, UsageError
 from crtool.image.trouble import Path, cannot_write, shown
 from crtool.kernel.interruption import nothing, whole
+from crtool.kernel.resolve import Diverted, resolve_folder
 from crtool.kernel.syscall import syscall
 
-__all__ = ["NewFile", "Pipe", "Place"]
+__all__ = ["NewFile", "Pipe", "Place", "folder_at", "require_replaceable"]
 
 # What open(2) says where there is no O_TMPFILE: old file systems know only the O_DIRECTORY that is part of the flag.
 NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
@@ -92,6 +93,32 @@ def write_all(fd: int, view: memoryview | bytes, name: str) -> None:
             raise cannot_write(name, error) from error
 
 
+def folder_at(path: bytes, flags: int = os.O_PATH) -> int:
+    """A descriptor of the folder in which a file is to be made; EnvironmentDiffers if somebody else's link leads there.
+
+    He would choose what the caller makes, or replaces, where.
+    """
+    try:
+        held = resolve_folder(path)
+    except Diverted as diverted:
+        raise EnvironmentDiffers(
+            f"{shown(path)} is reached through {shown(diverted.link)}, a symbolic link of user {diverted.owner}",
+            "name the folder to which it leads, or another one",
+        ) from None
+    if flags == os.O_PATH:
+        return held
+    try:
+        return os.open(b".", flags | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held)
+    finally:
+        os.close(held)
+
+
+def require_replaceable(mode: int, name: str) -> None:
+    """UsageError for what no new file takes the place of: a folder, a named pipe, a device."""
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        raise UsageError(f"{name}: is no regular file and will not be replaced", "choose another name with -o")
+
+
 class NewFile:
     """A new file at *path*, mode 0600. Without *force* a name that exists is refused, now and by :meth:`commit`."""
 
@@ -107,7 +134,8 @@ class NewFile:
             name = self.name or "an empty name"
             raise UsageError(f"{name}: an image needs the name of a file", "add a file name to the folder")
         try:
-            self._folder = os.open(folder or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with whole:
+                self._folder = folder_at(folder, os.O_RDONLY)
             self._refuse_existing()
             self._open()
             os.fchmod(self._fd, 0o600)
@@ -124,8 +152,7 @@ class NewFile:
             mode = os.lstat(self._base, dir_fd=self._folder).st_mode
         except FileNotFoundError:
             return
-        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
-            raise UsageError(f"{self.name}: is no regular file and will not be replaced", "choose another name with -o")
+        require_replaceable(mode, self.name)
         if not self._force:
             raise self._exists()
 

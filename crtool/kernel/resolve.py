@@ -15,7 +15,7 @@ import struct
 
 from crtool.kernel.syscall import syscall
 
-__all__ = ["Diverted", "resolve", "resolve_plain"]
+__all__ = ["Diverted", "resolve", "resolve_folder", "resolve_plain"]
 
 _HOW = struct.Struct("<QQQ")  # struct open_how (linux/openat2.h): flags, mode, resolve
 _RESOLVE_NO_SYMLINKS = 0x04
@@ -45,6 +45,17 @@ def resolve(path: bytes, root: int | None = None) -> int:
         return _open(path, root)
     except OSError:  # ELOOP for a link, ENOSYS or EPERM for the call, or just as step by step
         return _step_by_step(path, root, follow=True)
+
+
+def resolve_folder(path: bytes) -> int:
+    """The same of a folder, at an absolute or relative *path*, also if a link at its end leads to it. An empty one is
+    the current folder.
+    """
+    fd = resolve((path or b".") + b"/.")
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return fd
 
 
 def resolve_plain(path: bytes, root: int) -> int:
@@ -79,6 +90,9 @@ def _step_by_step(path: bytes, root: int | None, *, follow: bool) -> int:
     left = [step for step in path.split(b"/") if step]
     at, where, links = _root(root), b"", 0
     top = os.fstat(at)
+    if root is None and not path.startswith(b"/"):
+        os.close(at)
+        at, where = os.open(b".", _FLAGS), b"."
     try:
         while left:
             step = left.pop(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crtool.kernel import resolve as module
-from crtool.kernel.resolve import Diverted, resolve, resolve_plain
+from crtool.kernel.resolve import Diverted, resolve, resolve_folder, resolve_plain
 
 
 @pytest.fixture(params=["openat2", "step by step"])
@@ -95,6 +95,35 @@ class TestResolve:
                 pass
 
         assert before == os.listdir("/proc/self/fd")
+
+    def test_a_folder(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From where the caller is, and through links at the end of the path."""
+        (folder / "a" / "b").mkdir(parents=True)
+        (folder / "a" / "file").touch()
+        os.symlink("a", folder / "link")
+        monkeypatch.chdir(folder / "a")
+
+        for path, expected in (
+            (b"", "a"), (b"b", "a/b"), (b"..", ""), (b"../link", "a"), (os.fsencode(folder / "link"), "a"),
+        ):  # fmt: skip
+            assert os.fsencode(folder / expected) == path_of(resolve_folder(path))
+        for path in (b"file", b"../link/file"):
+            with pytest.raises(NotADirectoryError):
+                resolve_folder(path)
+        with pytest.raises(FileNotFoundError):
+            resolve_folder(b"none")
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make links in the name of others")
+    def test_a_folder_to_which_a_link_of_others_leads(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (folder / "a").mkdir()
+        os.symlink("a", folder / "link")
+        os.lchown(folder / "link", 54321, 54321)
+        monkeypatch.chdir(folder)
+
+        for path in (b"link", os.fsencode(folder / "link")):
+            with pytest.raises(Diverted) as found:
+                resolve_folder(path)
+            assert 54321 == found.value.owner
 
     def test_a_root_of_its_own(self, folder: Path) -> None:
         """Neither ".." nor a link leads out of it."""
