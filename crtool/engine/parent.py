@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from crtool.arch import cpu
+from crtool.engine.comparison import Comparison, Part
 from crtool.engine.contents import saved_runs
 from crtool.engine.frozen_process import FrozenProcess
 from crtool.engine.news import Watch, of_stage
@@ -30,12 +31,6 @@ from crtool.resources.memory.pages import ExtentRecord
 from crtool.resources.memory.zeros import Read
 
 __all__ = ["Parent"]
-
-_WINDOW = 1 << 20  # bytes that are compared at once
-_PASSED = 3 * _WINDOW  # bytes that are not, where it seems to be in vain
-
-_Piece = tuple[int, int, int, bool]
-"""Address, length, offset in the parent or −1, and whether it may have other bytes there."""
 
 
 class Parent:
@@ -59,7 +54,6 @@ class Parent:
         self._tracker: Tracker | None = None
         self._hurry: Callable[[], None] = lambda: None
         self._unchanged: dict[int, Ranges] = {}  # by PID
-        self._alike = False  # whether something of what was compared last is the same
         self._reader = ImageReader.open(path, keys=keys)
         try:
             if self._reader.is_stream:
@@ -79,7 +73,7 @@ class Parent:
         self._memories = {
             process.pids[0]: snapshot.memories[process.memory] for process in snapshot.processes if process.memory >= 0
         }
-        self._ours, self._theirs = bytearray(_WINDOW), bytearray(_WINDOW)
+        self._comparison = Comparison(self._reader.read_at)
 
     def require_apart(self, output: str | os.PathLike[str] | int | None) -> None:
         """UsageError if the new image would take the place of its parent, or of one that this refers to."""
@@ -144,7 +138,8 @@ class Parent:
         borders = {extent.start for extent in extents}
         offset = data
         unchanged = self.unchanged(process)
-        for start, length, old in self._judged(self._pieces(pid, extents, unchanged), read, tracked=bool(unchanged)):
+        parts = self._parts(pid, extents, unchanged)
+        for start, length, old in self._comparison.verdicts(parts, read, self._hurry, tracked=bool(unchanged)):
             if old >= 0:
                 self._refer(layout, offset, length, old, numbers)
                 self.same += length
@@ -164,8 +159,8 @@ class Parent:
                 numbers[image] = layout.number(Origin(holder.root, holder.path))
         layout.refer_all(at, length, (lengths, array("Q", map(numbers.__getitem__, images)), offsets))
 
-    def _pieces(self, pid: int, extents: Sequence[ExtentRecord], unchanged: Ranges) -> Iterator[_Piece]:
-        """*extents* in pieces of which each is unchanged, or to be compared, or not in the parent."""
+    def _parts(self, pid: int, extents: Sequence[ExtentRecord], unchanged: Ranges) -> Iterator[Part]:
+        """*extents* in parts of which each is unchanged, or to be compared, or not in the parent."""
         memory = self._memories.get(pid)
         known = [] if memory is None else saved_runs(memory)
         starts = [run.start for run in known]
@@ -185,77 +180,6 @@ class Parent:
                 yield from _divided(at, stop, (known[number].data or 0) + at - starts[number], unchanged)
                 at = stop
 
-    def _judged(
-        self, pieces: Iterator[_Piece], read: Read, *, tracked: bool
-    ) -> Iterator[tuple[int, int, int]]:
-        """*pieces* again: address, length, and the offset of the same bytes in the parent, or −1.
-
-        Those that have to be compared are collected until they fill the buffers: scattered pages are read one by one,
-        but compared together, for most of them are all the same, or none is. If they are *tracked*, those that were
-        written: where none of them turns out to be the same, the next ones are taken to have changed.
-        """
-        waiting: list[_Piece] = []
-        used = passed = 0
-        for piece in pieces:
-            start, length, old, differs = piece
-            done = 0
-            if differs and passed > 0:
-                passed -= length
-                old, differs = -1, False
-            while differs and length - done > 0:
-                part = min(length - done, _WINDOW - used)
-                waiting.append((start + done, part, old + done, True))
-                used, done = used + part, done + part
-                if used == _WINDOW:
-                    self._alike = False
-                    yield from self._compared(waiting, read)
-                    passed = _PASSED if tracked and not self._alike else 0
-                    used = 0
-                    waiting.clear()
-            if not differs:
-                waiting.append((start, length, old, False))
-        yield from self._compared(waiting, read)
-
-    def _compared(self, pieces: Sequence[_Piece], read: Read) -> Iterator[tuple[int, int, int]]:
-        self._hurry()
-        whole, at = True, 0
-        for start, length, old, differs in pieces:
-            if differs:
-                whole = self._loaded(start, length, old, at, read) and whole
-                at += length
-        ours, theirs = self._ours, self._theirs
-        alike = self._alike = whole and (ours == theirs if at == _WINDOW else ours[:at] == theirs[:at])
-        at = 0
-        for start, length, old, differs in pieces:
-            if not differs or alike:
-                yield start, length, old
-                at += length if differs else 0
-                continue
-            first, last_same = 0, ours[at : at + cpu.PAGE_SIZE] == theirs[at : at + cpu.PAGE_SIZE]
-            for page in range(cpu.PAGE_SIZE, length, cpu.PAGE_SIZE):
-                begin = at + page
-                same = ours[begin : begin + cpu.PAGE_SIZE] == theirs[begin : begin + cpu.PAGE_SIZE]
-                if same is not last_same:
-                    self._alike = True
-                    yield start + first, page - first, old + first if last_same else -1
-                    first, last_same = page, same
-            yield start + first, length - first, old + first if last_same else -1
-            self._alike = self._alike or last_same
-            at += length
-
-    def _loaded(self, start: int, length: int, old: int, at: int, read: Read) -> bool:
-        """Reads both sides to *at* of the buffers; whether all has come."""
-        ours, theirs = (memoryview(side)[at : at + length] for side in (self._ours, self._theirs))
-        self._reader.read_at(old, theirs)
-        done = 0
-        while done < length and (got := read(start + done, ours[done:])) > 0:
-            done += got
-        if done == length:
-            return True
-        for page in range(done // cpu.PAGE_SIZE * cpu.PAGE_SIZE, length, cpu.PAGE_SIZE):
-            ours[page] = theirs[page] ^ 1  # whoever writes it will say why it does not come
-        return False
-
     def close(self) -> None:
         """Closes the image."""
         self._reader.close()
@@ -267,8 +191,8 @@ class Parent:
         self.close()
 
 
-def _divided(start: int, end: int, old: int, unchanged: Ranges) -> Iterator[_Piece]:
-    """*start*…*end*, which is at *old* in the parent, in pieces that are unchanged, or to be compared."""
+def _divided(start: int, end: int, old: int, unchanged: Ranges) -> Iterator[Part]:
+    """*start*…*end*, which is at *old* in the parent, in parts that are unchanged, or to be compared."""
     at = start
     number = bisect_right(unchanged, (start,))
     number -= number > 0 and unchanged[number - 1][1] > start

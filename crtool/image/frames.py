@@ -71,16 +71,17 @@ class Frames:
         return int(HEAD.unpack_from(self._index, number * self._header.entry)[0])
 
     def unpack(self, source: FileSource, number: int) -> bytes:
-        """What frame *number* stands for; ImageError if that cannot be told."""
-        if self._unpacked[0] != number:
+        """What frame *number* stands for; ImageError if that cannot be told. For any thread."""
+        unpacked = self._unpacked
+        if unpacked[0] != number:
             at, length = self.place(number)
             stored = bytearray(length)
             source.read_at(memoryview(stored), at)
             plain = decompress(self.codec(number), bytes(stored[HEAD.size :]), self._header.chunk_length(number))
             if plain is None:
                 raise damaged(self._name, f"data, bytes {at}–{at + length - 1}", "the frame cannot be unpacked")
-            self._unpacked = (number, plain)
-        return self._unpacked[1]
+            unpacked = self._unpacked = (number, plain)
+        return unpacked[1]
 
     def read(self, source: FileSource, offset: int, view: memoryview) -> None:
         """Fills *view* with what is at *offset* of what all frames stand for."""

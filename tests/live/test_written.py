@@ -19,8 +19,8 @@ import pytest
 
 from crtool.abi import mman
 from crtool.engine.checkpoint import checkpoint
+from crtool.engine.comparison import Work
 from crtool.engine.live import LiveMode
-from crtool.engine.parent import Parent
 from crtool.engine.references import read_snapshot
 from crtool.engine.restart import restart
 from crtool.engine.results import CheckpointResult, RestartResult
@@ -58,13 +58,13 @@ Step = Callable[[], object]
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Addresses of the pages that are compared with the parent's."""
     found: list[int] = []
-    real = Parent._loaded
+    real = Work._loaded
 
-    def watch(self: Parent, start: int, length: int, *rest: Any) -> bool:
+    def watch(self: Work, start: int, length: int, *rest: Any) -> bool:
         found.extend(range(start, start + length, PAGE))
         return real(self, start, length, *rest)
 
-    monkeypatch.setattr(Parent, "_loaded", watch)
+    monkeypatch.setattr(Work, "_loaded", watch)
     return found
 
 
