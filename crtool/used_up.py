@@ -1,4 +1,4 @@
-"""What a machine has no more of: memory, or open files. That is its state, and no failure of crtool's."""
+"""What a machine has no more of: memory, open files, parts of Python. That is its state, and no failure of crtool's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ _USED_UP = {
 
 
 def used_up(error: BaseException) -> EnvironmentDiffers | None:
-    """What *error* says of a machine that has no memory, or no open files, left to give: no failure of crtool's."""
+    """What *error* says of a machine that has no memory, or no open files, left to give: no failure of crtool's.
+
+    A module that cannot be loaded says the same: libraries are mapped when they are used first.
+    """
+    if isinstance(error, ImportError):
+        return EnvironmentDiffers(
+            f"Python cannot load what crtool needs: {error}",
+            "free some memory, raise limits on it (ulimit -v), or install crtool anew",
+        )
     number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
     if not isinstance(error, OSError | RemoteCallError | MemoryError) or number not in _USED_UP:
         return None

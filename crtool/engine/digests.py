@@ -34,13 +34,22 @@ class Digests:
 
     def __init__(self, pids: Iterable[int]) -> None:
         self._pids = pids
-        self._thread = threading.Thread(target=self._make, name="digests", daemon=True)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="digests", daemon=True)
         start(self._thread)
 
     def found(self) -> dict[Version, bytes]:
-        """Waits for them."""
+        """Waits for them, and raises what has kept the thread from making them."""
         self._thread.join()
+        if self._error is not None:
+            raise self._error
         return _known
+
+    def _work(self) -> None:
+        try:
+            self._make()
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            self._error = error
 
     def _make(self) -> None:
         names: set[bytes] = set()

@@ -32,6 +32,7 @@ from crtool.errors import (
     UsageError,
 )
 from crtool.image.place import write_all
+from crtool.kernel.interruption import start
 
 __all__ = ["GO", "PROTOCOL", "Incoming", "failure", "frame", "said", "say"]
 
@@ -118,7 +119,7 @@ class Incoming:
         self.image, self._pipe = os.pipe2(os.O_CLOEXEC)
         self._fd = fd
         self._words: SimpleQueue[bytes] = SimpleQueue()
-        Thread(target=self._work, name="crtool-wire", daemon=True).start()
+        start(Thread(target=self._work, name="crtool-wire", daemon=True))
 
     def word(self) -> bytes:
         """Waits for the next word; empty if the connection has ended."""

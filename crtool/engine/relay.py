@@ -15,6 +15,7 @@ import tty
 from contextlib import suppress
 
 from crtool.kernel import terminal
+from crtool.kernel.interruption import start
 
 __all__ = ["Relay"]
 
@@ -37,7 +38,7 @@ class Relay:
         """Makes the caller's terminal pass everything, and begins."""
         tty.setraw(self.fd, termios.TCSANOW)  # what has been typed already is for the program
         self.resize()
-        self._thread.start()
+        start(self._thread)
 
     def resize(self) -> None:
         """Gives the program's terminal the size of the caller's; the kernel tells the program."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from crtool.errors import CrtoolError, EnvironmentDiffers, ImageError, InternalError, NotFound, TargetError, UsageError
 from crtool.image.source import PIPE_SIZE, FileSource, PipeSource
 from crtool.image.trouble import Path, shown
-from crtool.kernel.interruption import nothing, whole
+from crtool.kernel.interruption import nothing, start, whole
 
 if TYPE_CHECKING:
     from crtool.image.place import Place
@@ -139,7 +139,7 @@ class RemoteSource(PipeSource):
             file = store.open(path, "rb", block_size=READ, cache_type="none")
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         super().__init__(ours, name)
-        Thread(target=self._fetch, args=(file, theirs), name="crtool-fetch", daemon=True).start()
+        start(Thread(target=self._fetch, args=(file, theirs), name="crtool-fetch", daemon=True))
 
     def _fetch(self, file: Any, fd: int) -> None:
         with suppress(BrokenPipeError), open(fd, "wb", buffering=PIPE_SIZE) as pipe:

@@ -12,6 +12,8 @@ from contextlib import ContextDecorator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from crtool.errors import EnvironmentDiffers
+
 if TYPE_CHECKING:
     from threading import Thread
 
@@ -55,9 +57,20 @@ def interrupt(error: BaseException, *, at_once: bool = False) -> None:
 
 
 def start(thread: Thread) -> None:
-    """Starts *thread*. Python waits there for a sign of life, and an exception would leave locks in disorder."""
+    """Starts *thread*. Python waits there for a sign of life, and an exception would leave locks in disorder.
+
+    EnvironmentDiffers if the machine gives none.
+    """
     with whole:
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # all that Python says of pthread_create(3)
+            if thread.ident is not None:
+                raise
+            raise EnvironmentDiffers(
+                "no thread can be started: no memory is left, or a limit on it or on processes is reached",
+                "free some; limits are those of the control group, ulimit -v, ulimit -d and ulimit -u",
+            ) from error
 
 
 def is_put_off() -> bool:

@@ -443,8 +443,9 @@ def test_an_image_from_a_named_pipe_of_others(
     restart = f"{sys.executable} -m crtool restart -d"
     found = []
     for script in (
-        f"cat {image} >{fifo} & {restart} {fifo}",
-        f"cat {image} >{fifo} & {restart} - <{fifo}",
+        # The next one must not read what this one's cat still writes.
+        f"cat {image} >{fifo} & {restart} {fifo}; status=$?; wait; exit $status",
+        f"cat {image} >{fifo} & {restart} - <{fifo}; status=$?; wait; exit $status",
         f"cat {image} | {restart} -",
     ):
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)

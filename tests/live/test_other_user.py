@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -324,3 +325,47 @@ time.sleep(60)
             assert not (folder / "image").exists()
         finally:
             process.kill()
+
+
+MORE_RIGHTS = {
+    "setuid": "it belongs to root (user 0)",
+    "setgid": "its program was setuid, or protects itself",
+    "capabilities": "its program was setuid, or protects itself",
+}
+
+
+@pytest.mark.parametrize("how", MORE_RIGHTS)
+def test_a_program_with_more_rights_than_its_user(how: str, folder: Path) -> None:
+    """He may end it, but neither trace nor save it; and what root has saved of it gives him no rights."""
+    if os.statvfs(folder).f_flag & os.ST_NOSUID:
+        pytest.skip("the folder for temporary files is mounted nosuid")
+    program, image = folder / "sleep", folder / "image"
+    shutil.copyfile(shutil.which("sleep") or "", program)
+    program.chmod({"setuid": 0o4755, "setgid": 0o2755}.get(how, 0o755))
+    if how == "capabilities":  # struct vfs_cap_data (linux/capability.h): revision 2, effective; CAP_NET_RAW
+        os.setxattr(program, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+    nothing = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    with subprocess.Popen(**{**as_user(str(program), "1000", cwd=folder), **nothing}) as process:
+        try:
+            comm = Path(f"/proc/{process.pid}/comm")
+            processes.Deadline(30, "the program").wait_until(lambda: comm.read_text() == "sleep\n")
+            refused = crtool_of_user("checkpoint", process.pid, "-o", image, cwd=folder)
+
+            assert 121 == refused.returncode, refused.stderr
+            assert f"crtool: PID {process.pid}: not permitted" in refused.stderr
+            assert MORE_RIGHTS[how] in refused.stderr
+            assert process.poll() is None
+            assert not image.exists()
+
+            done = crtool("checkpoint", process.pid, "--kill", "-o", image)
+            assert 0 == done.returncode, done.stderr
+        finally:
+            process.kill()
+    image.chmod(0o644)
+
+    refused = crtool_of_user("restart", image, cwd=folder)
+
+    assert 126 == refused.returncode, refused.stderr
+    lacking = "had capabilities: CAP_NET_RAW" if how == "capabilities" else "ran as user"
+    assert f"crtool: PID {process.pid} {lacking}" in refused.stderr
+    assert not Path(f"/proc/{process.pid}").exists()

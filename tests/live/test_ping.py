@@ -24,10 +24,11 @@ ARGUMENTS = ("-q", "-p", "no:xdist", "-p", "no:cacheprovider", "tests/live/test_
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-def test_ping_sockets_come_back_in_every_mode() -> None:
+def test_ping_sockets_come_back_in_every_mode(tmp_path: Path) -> None:
     before = descendants()
+    code = "import sys; from tests.live.test_ping import main; main(sys.argv[1])"
     done = subprocess.run(
-        [sys.executable, "-c", "from tests.live.test_ping import main; main()"], cwd=REPOSITORY, text=True,
+        [sys.executable, "-c", code, tmp_path / "base"], cwd=REPOSITORY, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
     )  # fmt: skip
     reap_all(descendants() - before)  # what that process has kept for its tests
@@ -39,10 +40,10 @@ def test_ping_sockets_come_back_in_every_mode() -> None:
     assert "skipped" not in done.stdout, done.stdout
 
 
-def main() -> None:
+def main(folder: str) -> None:
     """In a process of its own: becomes pytest, inside of a new network namespace with a loopback device that is up."""
     syscall("unshare", CLONE_NEWNET)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("<16sH22x", b"lo", IFF_UP))
     Path("/proc/sys/net/ipv4/ping_group_range").write_text(f"0 {os.getegid()}")
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *ARGUMENTS])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", f"--basetemp={folder}", *ARGUMENTS])

@@ -162,6 +162,7 @@ def test_what_nobody_foresaw_is_one_line_too(run, engine, error, line):
         (OSError(12, "clone: Cannot allocate memory"), "no memory is left, or a limit on it is reached", "free some"),
         (OSError(23, "Too many open files in system", "/a"), "/a: the machine has too many files open", "fs.file-max"),
         (OSError(24, "Too many open files"), "too many files are open at once", "ulimit -n"),
+        (ImportError("libcrypto.so.3"), "Python cannot load what crtool needs: libcrypto.so.3", "ulimit -v"),
         (
             RemoteCallError("mmap", [0], 12, 4711),
             "PID 4711: mmap(0) failed: Cannot allocate memory (ENOMEM): no memory is left, or a limit on it is reached",
