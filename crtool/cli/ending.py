@@ -74,9 +74,28 @@ def finish() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     """A thread that is in a call of crtool's is brought home first, unless somebody insists."""
+    if _is_dropped(frame):
+        sys.setprofile(lambda frame, *_: None if _is_dropped(frame) else _interrupt_now(number))
+    else:
+        interrupt(Interrupted(number), at_once=is_put_off())
+
+
+def _interrupt_now(number: int) -> None:
+    sys.setprofile(None)
     interrupt(Interrupted(number), at_once=is_put_off())
+
+
+def _is_dropped(frame: FrameType | None) -> bool:
+    """Whether Python would drop what is raised there: in the callback of a weak reference, as imports have one
+    (_get_module_lock() in importlib/_bootstrap.py). The next call, or return from one, that is not in there will do.
+    """
+    while frame is not None:
+        if frame.f_code.co_name == "cb" and frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def say(line: str) -> None:

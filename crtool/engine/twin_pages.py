@@ -54,7 +54,8 @@ def copy_twin(
     """Lets *twin* write what of *extents* it can read itself, and copies the rest. *records*: its mappings."""
     size = pages.total(extents)
     trusted = size >= _WORTH_IT and _is_trusted(twin)
-    splicer, ends = _pipes_to(twin, sink) if size >= _LARGE and trusted else (None, ())
+    # Pages are given to the disk after their checksums were made: they must not change in between.
+    splicer, ends = _pipes_to(twin, sink) if size >= _LARGE and trusted and twin.is_still else (None, ())
     number = _door_to(twin, sink) if trusted and splicer is None else -1
     for readable, some in pages.readable(extents, records):
         done = 0

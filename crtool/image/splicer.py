@@ -6,7 +6,8 @@ into the buffer of the checksum, and nobody's files are driven out of memory by 
 1 GiB that takes a tenth of a second of CPU time; through the page cache it takes 0.35 s where free memory is at hand,
 and 1.5 to 3 s where the host has to give it.
 
-The pages stay as they are meanwhile. A twin does not run, and whoever shares them since the fork gets a copy when it
+The pages stay as they are meanwhile. A twin runs no code but crtool's, which writes elsewhere, and has no area of
+restartable sequences left, to which the kernel would write; and whoever shares them since the fork gets a copy when it
 writes, as long as there is any reference to them, also when the twin has ended (09854ba94c6a, "mm: do_wp_page()
 simplification", in v5.9; wp_can_reuse_anon_folio() since).
 

@@ -35,6 +35,7 @@ __all__ = [
     "set_signal_mask",
     "siginfo",
     "signal_mask",
+    "tells_rseq",
     "to_next_syscall_stop",
     "user_dispatch",
 ]
@@ -178,6 +179,18 @@ def rseq(tid: int) -> tuple[int, int, int]:
         raise
     pointer, size, signature = struct.unpack_from("<QII", buffer.raw)
     return pointer, size, signature
+
+
+def tells_rseq(tid: int) -> bool:
+    """Whether the kernel tells what :func:`rseq` asks for."""
+    buffer = ctypes.create_string_buffer(24)
+    try:
+        _ptrace(abi.GET_RSEQ_CONFIGURATION, tid, 24, ctypes.addressof(buffer))
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.EINVAL):
+            return False
+        raise
+    return True
 
 
 def user_dispatch(tid: int) -> bool:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from crtool.errors import EnvironmentDiffers
 from crtool.kernel.interruption import start, whole
 from crtool.puppet.burial import reap
 
@@ -40,7 +41,7 @@ class Reaper:
         if self._thread is None:
             self._over.clear()
             thread = threading.Thread(target=self._run, daemon=True)
-            with suppress(RuntimeError):  # a limit on the number of threads
+            with suppress(EnvironmentDiffers):  # a limit on the number of threads
                 start(thread)
                 self._thread = thread
 

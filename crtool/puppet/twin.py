@@ -8,6 +8,7 @@ The target must not notice that it has a child. What it takes:
   the moment before that is set, its stack leads it into exit_group, not into the program.
 - It is born with the file table of its parent and then leaves that for an empty one: no descriptor is held open by it,
   and none is closed. Locks, timers and pending signals are not inherited by a fork.
+- It gives up its area of restartable sequences, to which the kernel writes on which CPU it runs, whenever that changes.
 - It leaves group and session, or a signal to the group would reach it, and is the first that the kernel takes when
   memory runs out.
 - When it is dead, only its parent can bury it. So the target is stopped once more, for one wait4(2); while it is
@@ -26,7 +27,9 @@ from contextlib import suppress
 from crtool.abi import clone as clone_abi
 from crtool.abi import ptrace as ptrace_abi
 from crtool.abi.prctl import PR_SET_NAME
+from crtool.abi.rseq import RSEQ_FLAG_UNREGISTER
 from crtool.errors import RemoteCallError, TargetError
+from crtool.kernel import ptrace
 from crtool.kernel.wait import WALL, wait_for_stop
 from crtool.procfs import status as status_file
 from crtool.procfs.maps import Mapping
@@ -54,6 +57,7 @@ class Twin:
         self.memory = newborn.memory
         self.scratch = newborn.scratch
         self.puppet = newborn
+        self.is_still = False  # whether nobody, and not the kernel either, writes to its memory
         self._dead = False
 
     @classmethod
@@ -77,7 +81,12 @@ class Twin:
             batch.call("setsid")
             batch.call("chdir", b"/\0")
             batch.call("prctl", PR_SET_NAME, NAME + b"\0", 0, 0, 0)
+            area, size, signature = held.caller.rseq
+            left = batch.call("rseq", area, size, RSEQ_FLAG_UNREGISTER, signature, must=False) if area else None
             newborn.run(batch)
+            if area:
+                os.pwrite(twin.memory, os.pread(held.memory, size, area), area)
+            twin.is_still = ptrace.tells_rseq(tid) and (left is None or not left.errno)
             with open(f"/proc/{tid}/oom_score_adj", "w", encoding="ascii") as file:
                 file.write(_MAX_OOM_SCORE)
             at, content = held.original()

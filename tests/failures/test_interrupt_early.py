@@ -79,3 +79,28 @@ def test_the_command_and_the_module_begin_there() -> None:
     assert f'crtool = "{entry.__name__}:run"' in (root / "pyproject.toml").read_text()
     assert f"from {entry.__name__} import run" in (root / "crtool/__main__.py").read_text()
     assert f"from {entry.__name__} import run" in (root / "scripts/make_pyz.py").read_text()
+
+
+def test_an_interruption_where_python_drops_it_comes_a_moment_later() -> None:
+    """In the callback of a weak reference, of which the import system has one for each lock of a module."""
+    code = """
+import signal, sys, weakref
+from crtool.cli.ending import Interrupted, listen_to_signals
+class Lock: pass
+names = {"signal": signal}
+text = "def cb(ref):\\n  signal.raise_signal(2)\\n  done.append(1)"
+exec(compile(text, "<frozen importlib._bootstrap>", "exec"), names)
+names["done"] = done = []
+listen_to_signals()
+lock = Lock()
+reference = weakref.ref(lock, names["cb"])
+try:
+    del lock
+    len(done)
+    print("not interrupted")
+except Interrupted as reason:
+    print("interrupted", reason.number, done, sys.getprofile())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ("interrupted 2 [1] None\n", "") == (done.stdout, done.stderr)
