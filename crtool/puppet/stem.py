@@ -21,10 +21,14 @@ from contextlib import suppress
 from crtool.abi import clone as clone_abi
 from crtool.abi import mount as mount_abi
 from crtool.abi import ptrace as ptrace_abi
-from crtool.abi.signals import SIG_IGN, SIGACTION, SIGCHLD
+from crtool.abi.signals import SIG_IGN, SIGACTION, SIGCHLD, SIGKILL
 from crtool.arch import cpu
-from crtool.errors import EnvironmentDiffers
+from crtool.errors import EnvironmentDiffers, TargetDied
 from crtool.kernel import ptrace
+from crtool.kernel.wait import WALL
+from crtool.procfs import status as status_file
+from crtool.procfs.read import read
+from crtool.procfs.tasks import processes, threads
 from crtool.puppet import last_pid
 from crtool.puppet.batch import Batch
 from crtool.puppet.birth import Newborn, Space, bear_root, end_child
@@ -35,7 +39,7 @@ __all__ = ["Stem", "Surroundings"]
 _PR_SET_NAME = 15
 _POLLIN = 1
 _POLLFD = struct.Struct("<ihh")
-_FAREWELL = 0.1  # seconds
+_FAREWELL, _PAUSE = 0.1, 0.002  # seconds
 _NANOSECONDS = 1_000_000_000
 
 
@@ -101,7 +105,7 @@ class Stem:
         for pid in born:  # nobody has charge of them yet; the kernel lets the keeper end after them only
             end_child(pid)
         if self._keeper is not None:
-            _end(self._keeper)
+            _end_keeper(self._keeper)
             self._keeper = None
 
     def _end_stem(self) -> None:
@@ -206,7 +210,7 @@ class Stem:
             while self._released and time.monotonic() < deadline:
                 if os.waitpid(self._released, os.WNOHANG)[0]:
                     return
-                time.sleep(0.002)
+                time.sleep(_PAUSE)
 
 
 def _mount_proc(first: Newborn) -> None:
@@ -226,6 +230,35 @@ def _mount_proc(first: Newborn) -> None:
 def _end(puppet: Newborn) -> None:
     end_child(puppet.pid)
     puppet.close()
+
+
+def _end_keeper(keeper: Newborn) -> None:
+    """The same of the keeper. The kernel lets it end when nobody is left in its namespace: neither who was born in the
+    moment in which his parent was killed, so that crtool, who traces him, has never heard of him.
+    """
+    with suppress(ProcessLookupError):
+        os.kill(keeper.pid, SIGKILL)
+    until = time.monotonic() + _FAREWELL
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(keeper.pid, WALL | os.WNOHANG)
+            if pid and os.WIFSIGNALED(status):
+                break
+            if time.monotonic() > until:
+                _wait_for_the_forgotten(keeper.pid)
+            time.sleep(_PAUSE)
+    keeper.close()
+
+
+def _wait_for_the_forgotten(keeper: int) -> None:
+    """Collects the dead whom crtool traces in PID namespaces below its own: their parents cannot before."""
+    depth = len(status_file.later(read(os.getpid(), "status")).ns_pid)
+    for pid in processes():
+        with suppress(TargetDied, ChildProcessError):
+            status = status_file.later(read(pid, "status"))
+            if pid != keeper and status.tracer_pid == os.getpid() and len(status.ns_pid) > depth:
+                for tid in threads(pid):
+                    os.waitpid(tid, WALL | os.WNOHANG)
 
 
 def _map_users(pid: int) -> None:
