@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from threading import Thread
 
 from crtool.arch import cpu
+from crtool.errors import EnvironmentDiffers
 from crtool.kernel.interruption import nothing
 from crtool.kernel.interruption import start as start_thread
 from crtool.kernel.memcmp import Pair
@@ -96,19 +98,23 @@ class Work:
         self._error: BaseException | None = None
 
     def do(self, pairs: Sequence[Pair], hurry: Callable[[], None]) -> None:
-        """Returns when all is done; raises what *hurry* raises, or a thread."""
+        """Returns when all is done; raises what *hurry* raises, or a thread. If there is no thread to be had, this one
+        does it alone.
+        """
         helpers = [
             Thread(target=self._help, args=(pair,), name="crtool-compare", daemon=True)
             for pair in pairs[1 : -(-len(self._windows) // _SHARE)]
         ]
-        for helper in helpers:
-            start_thread(helper)
         try:
+            with suppress(EnvironmentDiffers):
+                for helper in helpers:
+                    start_thread(helper)
             self._take(pairs[0], hurry)
         finally:
             self._shares = iter(())
             for helper in helpers:
-                helper.join()
+                if helper.ident is not None:
+                    helper.join()
         if self._error is not None:
             raise self._error
 

@@ -169,28 +169,25 @@ def rseq(tid: int) -> tuple[int, int, int]:
 
     All zero where none is registered or the kernel has no rseq.
     """
+    return _rseq_configuration(tid) or (0, 0, 0)
+
+
+def tells_rseq(tid: int) -> bool:
+    """Whether the kernel tells what :func:`rseq` asks for."""
+    return _rseq_configuration(tid) is not None
+
+
+def _rseq_configuration(tid: int) -> tuple[int, int, int] | None:
     # struct ptrace_rseq_configuration: u64 pointer, u32 size, u32 signature, u32 flags, u32 pad
     buffer = ctypes.create_string_buffer(24)
     try:
         _ptrace(abi.GET_RSEQ_CONFIGURATION, tid, 24, ctypes.addressof(buffer))
     except OSError as error:
         if error.errno in (errno.EIO, errno.EINVAL):
-            return 0, 0, 0
+            return None
         raise
     pointer, size, signature = struct.unpack_from("<QII", buffer.raw)
     return pointer, size, signature
-
-
-def tells_rseq(tid: int) -> bool:
-    """Whether the kernel tells what :func:`rseq` asks for."""
-    buffer = ctypes.create_string_buffer(24)
-    try:
-        _ptrace(abi.GET_RSEQ_CONFIGURATION, tid, 24, ctypes.addressof(buffer))
-    except OSError as error:
-        if error.errno in (errno.EIO, errno.EINVAL):
-            return False
-        raise
-    return True
 
 
 def user_dispatch(tid: int) -> bool:

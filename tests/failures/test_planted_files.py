@@ -62,7 +62,7 @@ def plant(kind: str, place: Path, own: Path) -> os.stat_result:
         try:
             os.link(own, place)
         except OSError:
-            pytest.skip("the folder is on another file system")
+            pytest.skip("needs TMPDIR and the folder of pytest on one file system, for a hard link")
     elif kind == "fifo":
         os.mkfifo(place, 0o666)
     elif kind == "folder":
@@ -71,7 +71,7 @@ def plant(kind: str, place: Path, own: Path) -> os.stat_result:
         try:
             os.mknod(place, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         except PermissionError:
-            pytest.skip("no devices can be made here")
+            pytest.skip("needs CAP_MKNOD, and a file system with devices")
     elif kind == "socket":
         os.mknod(place, 0o666 | stat.S_IFSOCK)
     if kind != "hard link":

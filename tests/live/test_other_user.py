@@ -338,7 +338,7 @@ MORE_RIGHTS = {
 def test_a_program_with_more_rights_than_its_user(how: str, folder: Path) -> None:
     """He may end it, but neither trace nor save it; and what root has saved of it gives him no rights."""
     if os.statvfs(folder).f_flag & os.ST_NOSUID:
-        pytest.skip("the folder for temporary files is mounted nosuid")
+        pytest.skip("needs a folder for temporary files that is not mounted nosuid")
     program, image = folder / "sleep", folder / "image"
     shutil.copyfile(shutil.which("sleep") or "", program)
     program.chmod({"setuid": 0o4755, "setgid": 0o2755}.get(how, 0o755))

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from crtool.engine.comparison import Comparison, Part, Verdict
+from crtool.errors import EnvironmentDiffers
 from crtool.kernel.interruption import nothing
 
 PAGE = 4096
@@ -128,3 +129,26 @@ def test_whoever_is_in_a_hurry_ends_it() -> None:
     with pytest.raises(TimeoutError):
         list(Comparison(sides.theirs).verdicts(iter(in_parts(64 * MIB, MIB)), sides.read, hurry, tracked=False))
     assert threading.active_count() == before
+
+
+def test_without_a_thread_to_be_had_it_is_done_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under a limit on memory, or on processes."""
+
+    def none(_thread: threading.Thread) -> None:
+        raise EnvironmentDiffers("no thread can be started", "free some")
+
+    monkeypatch.setattr("crtool.engine.comparison.start_thread", none)
+    data = os.urandom(1 << 20) * 20
+    parts: list[Part] = [(0, len(data), 0, True)]
+
+    def read(at: int, view: memoryview) -> int:
+        view[:] = data[at : at + len(view)]
+        return len(view)
+
+    def theirs(at: int, view: memoryview) -> None:
+        view[:] = data[at : at + len(view)]
+
+    found: list[Verdict] = list(Comparison(theirs).verdicts(iter(parts), read, lambda: None, tracked=False))
+
+    assert len(data) == sum(length for _, length, _ in found)
+    assert all(start == old for start, _, old in found)
